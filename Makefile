@@ -1,0 +1,23 @@
+# Every target is one line that calls the real tool. The first run installs into .venv.
+PYTHON ?= python3
+BIN = .venv/bin
+.PHONY: lab test check notebooks clean install
+
+lab: install ## JupyterLab with a running database
+	@$(BIN)/tutorial lab
+
+test: install ## every test: units, contracts, faults, notebooks
+	@$(BIN)/python -m pytest -n auto --dist loadfile --nbval --nbval-sanitize-with tests/notebooks/sanitize.cfg --nbval-cell-timeout 60
+
+check: install ## style, types, layers, notebook structure
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports && $(BIN)/tutorial lint
+
+notebooks: install ## re-execute, write back only what really changed
+	@$(BIN)/tutorial refresh
+
+clean: ## the environment and the caches of this folder
+	@rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+
+install:
+	@command -v $(PYTHON) >/dev/null || { echo "No $(PYTHON) found. Install Python 3.11 or newer, or say where it is: make lab PYTHON=/path/to/python3"; exit 1; }
+	@$(PYTHON) tutorial_support/install.py

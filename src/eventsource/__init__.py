@@ -1,0 +1,1 @@
+"""Event sourcing on asyncio: events, aggregates and event stores."""

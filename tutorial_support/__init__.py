@@ -1,0 +1,1 @@
+"""The classroom: the database, the experiments, the pictures and the checks the notebooks stand on."""
