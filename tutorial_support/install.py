@@ -1,7 +1,7 @@
 """Make `.venv` and install the project into it, once, and again when its dependencies change.
 
-Run as a script by any Python, however old: it looks for a newer one before it gives up, so only
-syntax that an old Python can read is used here, and nothing but the standard library.
+Run as a script by any Python, however old: it looks for a newer one before it gives up, so it uses
+only syntax that an old Python can read, and nothing but the standard library.
 """
 
 import hashlib
@@ -12,16 +12,27 @@ import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 VENV = os.path.join(ROOT, ".venv")
-BIN = os.path.join(VENV, "Scripts" if os.name == "nt" else "bin")
-PYTHON = os.path.join(BIN, "python.exe" if os.name == "nt" else "python")
+PYTHON = os.path.join(VENV, *(("Scripts", "python.exe") if os.name == "nt" else ("bin", "python")))
+PROJECT = os.path.join(ROOT, "pyproject.toml")
 PINS = os.path.join(ROOT, "tutorial_support", "pins.txt")
 STAMP = os.path.join(VENV, "installed")
 NEEDED = (3, 11)
 
 
-def stop(message):
-    sys.stderr.write(message.strip() + "\n")
-    sys.exit(1)
+def main():
+    use_new_enough_python()
+    with open(PROJECT) as project:
+        take_turns(project)
+        if read(STAMP) == wanted():
+            return
+        say("Installing into .venv: about a minute, once.")
+        if read(STAMP).split("\n")[0] != ROOT:
+            run([sys.executable, "-m", "venv", "--clear", VENV])
+        pip = [PYTHON, "-m", "pip", "--disable-pip-version-check", "install", "--progress-bar=off"]
+        run([*pip, "--quiet", "--upgrade", "pip>=25.1"])
+        run([*pip, "-c", PINS, "--editable", ".[all]", "--group", "check"], total=pinned())
+        with open(STAMP, "w") as stamp:
+            stamp.write(wanted())
 
 
 def use_new_enough_python():
@@ -31,41 +42,61 @@ def use_new_enough_python():
     for minor in range(20, NEEDED[1] - 1, -1):
         newer = shutil.which("python3.%d" % minor)
         if newer:
-            os.execv(newer, [newer] + sys.argv)
+            os.execv(newer, [newer, *sys.argv])
     stop(
         "This is Python %d.%d, and the course needs Python 3.11 or newer.\n" % sys.version_info[:2]
-        + "Install one (https://www.python.org/downloads/) and try again, or name one you have:\n"
+        + "Install one from https://www.python.org/downloads/, or name one you have:\n"
         + "    make lab PYTHON=/path/to/python3.12"
     )
 
 
-def fingerprint():
-    """Changes whenever the environment has to be made again."""
-    seen = hashlib.sha256(ROOT.encode())
-    for path in (os.path.join(ROOT, "pyproject.toml"), PINS):
-        with open(path, "rb") as file:
-            seen.update(file.read())
-    return seen.hexdigest()
-
-
-def installed():
+def take_turns(file):
+    """Wait until no other `make` is installing: two at once would undo each other's work."""
     try:
-        with open(STAMP) as file:
-            return file.read() == fingerprint() and os.path.exists(PYTHON)
+        import fcntl
+    except ImportError:  # Windows
+        return
+    fcntl.flock(file, fcntl.LOCK_EX)
+
+
+def wanted():
+    """Where the environment stands and what it was made from; anything else is made anew."""
+    return ROOT + "\n" + hashlib.sha256((read(PROJECT) + read(PINS)).encode()).hexdigest()
+
+
+def pinned():
+    return sum("==" in line for line in read(PINS).splitlines())
+
+
+def read(path):
+    try:
+        with open(path) as file:
+            return file.read()
     except OSError:
-        return False
+        return ""
 
 
-def run(step, command):
-    sys.stdout.write(step + "\n")
-    sys.stdout.flush()
-    result = subprocess.run(
-        command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+def run(command, total=0):
+    """Run a step, count the packages that pip collects, and explain a failure."""
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        universal_newlines=True,
     )
-    if result.returncode:
-        said = result.stdout.decode("utf-8", "replace").strip().splitlines()[-15:]
-        hint = advice("\n".join(said))
-        stop("\n".join(said) + "\n\nThat did not work. " + hint)
+    lines, collected = [], 0
+    for line in process.stdout:
+        lines.append(line.rstrip())
+        if total and line.startswith("Collecting "):
+            collected += 1
+            if collected % 20 == 0:
+                say("  %d of about %d packages" % (collected, total))
+        elif line.startswith("Installing collected packages"):
+            say("  unpacking")
+    if process.wait():
+        stop("\n".join(lines[-15:]) + "\n\nThat did not work. " + advice("\n".join(lines)))
 
 
 def advice(output):
@@ -73,25 +104,21 @@ def advice(output):
         return "This Python has no venv: on Debian and Ubuntu, `apt-get install python3-venv`."
     if "No space left" in output:
         return "The disk is full: the environment needs about 800 MB."
-    if "externally-managed" in output or "Permission denied" in output:
+    if "Permission denied" in output:
         return "You may not write to " + ROOT + ": clone the project into a folder of your own."
-    if "Connection" in output or "Temporary failure" in output or "Max retries" in output:
-        return "The package index cannot be reached: check the network or pip's proxy settings."
-    return "Run the command again; if it fails again, `make clean` starts over."
+    if "Failed to establish" in output or "name resolution" in output:
+        return "The package index cannot be reached: check the network, or pip's proxy settings."
+    return "Try once more; if it fails again, start over with `make clean`."
 
 
-def main():
-    use_new_enough_python()
-    if installed():
-        return
-    started = "Installing into .venv (about a minute, once)"
-    run(started, [sys.executable, "-m", "venv", "--clear", VENV])
-    pip = [PYTHON, "-m", "pip", "--disable-pip-version-check", "--quiet", "install"]
-    run("  pip", pip + ["--upgrade", "pip>=25.1"])
-    run("  packages", pip + ["--constraint", PINS, "--editable", ".[all]", "--group", "check"])
-    with open(STAMP, "w") as file:
-        file.write(fingerprint())
-    sys.stdout.write("  done\n")
+def say(message):
+    sys.stdout.write(message + "\n")
+    sys.stdout.flush()
+
+
+def stop(message):
+    sys.stderr.write(message.strip() + "\n")
+    sys.exit(1)
 
 
 if __name__ == "__main__":
