@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+from typing import IO, List
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 VENV = os.path.join(ROOT, ".venv")
@@ -19,7 +20,7 @@ STAMP = os.path.join(VENV, "installed")
 NEEDED = (3, 11)
 
 
-def main():
+def main() -> None:
     use_new_enough_python()
     with open(PROJECT) as project:
         take_turns(project)
@@ -30,12 +31,12 @@ def main():
             run([sys.executable, "-m", "venv", "--clear", VENV])
         pip = [PYTHON, "-m", "pip", "--disable-pip-version-check", "install", "--progress-bar=off"]
         run([*pip, "--quiet", "--upgrade", "pip>=25.1"])
-        run([*pip, "-c", PINS, "--editable", ".[all]", "--group", "check"], total=pinned())
+        run([*pip, "-c", PINS, "--editable", ".[all]", "--group", "check"])
         with open(STAMP, "w") as stamp:
             stamp.write(wanted())
 
 
-def use_new_enough_python():
+def use_new_enough_python() -> None:
     """Go on in a Python that is new enough, or say what to install."""
     if sys.version_info >= NEEDED:
         return
@@ -50,7 +51,7 @@ def use_new_enough_python():
     )
 
 
-def take_turns(file):
+def take_turns(file: IO[str]) -> None:
     """Wait until no other `make` is installing: two at once would undo each other's work."""
     try:
         import fcntl
@@ -59,16 +60,12 @@ def take_turns(file):
     fcntl.flock(file, fcntl.LOCK_EX)
 
 
-def wanted():
+def wanted() -> str:
     """Where the environment stands and what it was made from; anything else is made anew."""
     return ROOT + "\n" + hashlib.sha256((read(PROJECT) + read(PINS)).encode()).hexdigest()
 
 
-def pinned():
-    return sum("==" in line for line in read(PINS).splitlines())
-
-
-def read(path):
+def read(path: str) -> str:
     try:
         with open(path) as file:
             return file.read()
@@ -76,8 +73,8 @@ def read(path):
         return ""
 
 
-def run(command, total=0):
-    """Run a step, count the packages that pip collects, and explain a failure."""
+def run(command: List[str]) -> None:
+    """Run a step, tell how far pip has come, and explain a failure."""
     process = subprocess.Popen(
         command,
         cwd=ROOT,
@@ -89,17 +86,17 @@ def run(command, total=0):
     lines, collected = [], 0
     for line in process.stdout:
         lines.append(line.rstrip())
-        if total and line.startswith("Collecting "):
+        if line.startswith("Collecting "):
             collected += 1
             if collected % 20 == 0:
-                say("  %d of about %d packages" % (collected, total))
+                say("  %d packages" % collected)
         elif line.startswith("Installing collected packages"):
             say("  unpacking")
     if process.wait():
         stop("\n".join(lines[-15:]) + "\n\nThat did not work. " + advice("\n".join(lines)))
 
 
-def advice(output):
+def advice(output: str) -> str:
     if "ensurepip" in output or "No module named venv" in output:
         return "This Python has no venv: on Debian and Ubuntu, `apt-get install python3-venv`."
     if "No space left" in output:
@@ -111,12 +108,12 @@ def advice(output):
     return "Try once more; if it fails again, start over with `make clean`."
 
 
-def say(message):
+def say(message: str) -> None:
     sys.stdout.write(message + "\n")
     sys.stdout.flush()
 
 
-def stop(message):
+def stop(message: str) -> None:
     sys.stderr.write(message.strip() + "\n")
     sys.exit(1)
 
