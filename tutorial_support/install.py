@@ -83,8 +83,9 @@ def run(command: List[str]) -> None:
         stderr=subprocess.STDOUT,
         universal_newlines=True,
     )
-    lines, collected = [], 0
-    for line in process.stdout:
+    lines: List[str] = []
+    collected = 0
+    for line in process.stdout or ():
         lines.append(line.rstrip())
         if line.startswith("Collecting "):
             collected += 1
