@@ -1,0 +1,223 @@
+"""The experiments: prove a claim, expect a failure, race sessions, wait for an effect."""
+
+import asyncio
+import inspect
+import re
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+T = TypeVar("T")
+_LONG_UUID = re.compile(r"\b([0-9a-f]{8})(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
+
+
+def check(claim: str, ok: object) -> None:
+    """Print the claim with a tick, or raise AssertionError that names it."""
+    if inspect.isawaitable(ok) or inspect.isroutine(ok):
+        raise TypeError(
+            f"check({claim!r}, ...) needs a value: await the coroutine, call the function."
+        )
+    if not ok:
+        raise AssertionError(f"Not so: {claim}")
+    print(f"✓ {claim}")
+
+
+class expect:  # noqa: N801  (reads as a word: with expect(OptimisticLockError):)
+    """Let the block raise `error`, print it in one line, and fail when it does not.
+
+    Works in `with` and `async with`. `match` is a regular expression searched in the message.
+    The error is kept as `.error`. Anything else, or nothing, becomes an AssertionError.
+    """
+
+    def __init__(
+        self, error: type[Exception] | tuple[type[Exception], ...], match: str | None = None
+    ) -> None:
+        self.expected = error if isinstance(error, tuple) else (error,)
+        self.match = match
+        self.error: BaseException | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool:
+        names = " or ".join(each.__name__ for each in self.expected)
+        if error is None:
+            raise AssertionError(f"Expected {names}, but nothing was raised.")
+        if not isinstance(error, Exception):
+            return False  # an interrupt or a cancellation is not an answer
+        if not isinstance(error, self.expected):
+            raise AssertionError(f"Expected {names}, but got {one_line(error)}") from error
+        if self.match and not re.search(self.match, str(error)):
+            raise AssertionError(
+                f"Expected a message matching {self.match!r}, but got {one_line(error)}"
+            ) from error
+        self.error = error
+        print(one_line(error))
+        return True
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool:
+        return self.__exit__(kind, error, trace)
+
+
+def one_line(error: BaseException) -> str:
+    """An error's type and the first line of its message, UUIDs shortened."""
+    message = next(iter(str(error).strip().splitlines()), "")
+    short = _LONG_UUID.sub(r"\1", message)
+    return f"{type(error).__name__}: {short}" if short else type(error).__name__
+
+
+async def eventually(
+    condition: Callable[[], T | Awaitable[T]], *, timeout_seconds: float = 5.0, what: str = ""
+) -> T:
+    """Ask `condition` (plain or async) until it is truthy, and return what it gave.
+
+    Raises AssertionError with the last value seen once the time is over.
+    """
+    deadline = time.monotonic() + timeout_seconds
+    while True:
+        answer = condition()
+        value: T = await answer if inspect.isawaitable(answer) else answer
+        if value:
+            return value
+        if time.monotonic() >= deadline:
+            name = what or getattr(condition, "__name__", "the condition")
+            raise AssertionError(
+                f"Waited {timeout_seconds:g} s for {name}; the last value was {value!r}."
+            )
+        await asyncio.sleep(0.02)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing a session did; `began` and `ended` count what all sessions did, in order."""
+
+    session: str
+    label: str
+    began: int
+    ended: int
+    error: str = ""
+
+
+@dataclass
+class Steps:
+    """A record of what several sessions did, in the order it happened; `timeline` draws it."""
+
+    done: list[Step] = field(default_factory=list)
+    _ticks: int = 0
+
+    def session(self, name: str) -> "Session":
+        """The recorder of one session."""
+        return Session(name, self)
+
+    def __iter__(self) -> Iterator[Step]:
+        return iter(sorted(self.done, key=lambda step: step.began))
+
+    def tick(self) -> int:
+        self._ticks += 1
+        return self._ticks
+
+
+@dataclass(frozen=True)
+class Session:
+    """Records the steps of one session."""
+
+    name: str
+    steps: Steps
+
+    def mark(self, label: str) -> None:
+        """Record something that happened at once."""
+        now = self.steps.tick()
+        self.steps.done.append(Step(self.name, label, now, now))
+
+    @contextmanager
+    def during(self, label: str) -> Iterator[None]:
+        """Record a step with its start, its end and the error it ended with, if any."""
+        began, error = self.steps.tick(), ""
+        try:
+            yield
+        except BaseException as raised:
+            error = type(raised).__name__
+            raise
+        finally:
+            self.steps.done.append(Step(self.name, label, began, self.steps.tick(), error))
+
+
+@dataclass
+class Race(Generic[T]):
+    """How a race ended: results and errors by name, in the order of finishing."""
+
+    won: dict[str, T] = field(default_factory=dict)
+    lost: dict[str, Exception] = field(default_factory=dict)
+    steps: Steps = field(default_factory=Steps)
+
+
+async def race(
+    sessions: Mapping[str, Coroutine[Any, Any, T]],
+    *,
+    loses_with: type[Exception] | tuple[type[Exception], ...] = (),
+) -> Race[T]:
+    """Run named coroutines at once and tell who won and who lost.
+
+    A session loses when it raises `loses_with`; any other error stops all and is raised.
+    `steps` of the result can be given to `timeline`.
+    """
+    result: Race[T] = Race()
+
+    async def run(name: str, work: Coroutine[Any, Any, T]) -> None:
+        try:
+            with result.steps.session(name).during("runs"):
+                result.won[name] = await work
+        except loses_with as error:
+            result.lost[name] = error
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for name, work in sessions.items():
+                group.create_task(run(name, work))
+    except ExceptionGroup as errors:
+        raise errors.exceptions[0] from None
+    return result
+
+
+class Ids:
+    """Ids that are the same on every run: `ids()` gives the next UUID (version 5) of a seed."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed, self.count = seed, 0
+
+    def __call__(self) -> UUID:
+        self.count += 1
+        return uuid5(NAMESPACE_URL, f"eventsource-tutorial/{self.seed}/{self.count}")
+
+
+class Clock:
+    """A UTC clock that is the same on every run: each `clock()` is one `tick` later."""
+
+    def __init__(
+        self,
+        start: datetime = datetime(2026, 1, 5, 9, 0, tzinfo=UTC),
+        tick: timedelta = timedelta(minutes=1),
+    ) -> None:
+        self.now, self.tick = start.astimezone(UTC) - tick, tick
+
+    def __call__(self) -> datetime:
+        self.now += self.tick
+        return self.now

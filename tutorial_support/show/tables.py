@@ -1,0 +1,140 @@
+"""Rows as small HTML tables whose text is stable: short ids, UTC times, compact JSON."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, is_dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from enum import Enum
+from html import escape
+from typing import Any, Protocol
+from uuid import UUID
+
+import pandas as pd
+from pydantic import BaseModel
+
+from eventsource import DomainEvent
+from tutorial_support.show.output import emit, running_cell
+
+
+class Fetches(Protocol):
+    """Whatever can run a query and return its rows: the database of a notebook."""
+
+    async def fetch(self, query: str, /, *args: Any) -> Sequence[Mapping[str, Any]]: ...
+
+
+class ShownFrame(pd.DataFrame):
+    """The rows of a table already on the page: as the last line of its own cell it adds nothing."""
+
+    _metadata = ("shown_in",)  # the name by which pandas lets a subclass keep an attribute
+    shown_in: int | None
+
+    def _ipython_display_(self) -> None:
+        if self.shown_in != running_cell():
+            table(self)
+
+
+def table(rows: Iterable[Any] | pd.DataFrame, *, caption: str = "") -> pd.DataFrame:
+    """Show rows (mappings, dataclasses, pydantic models or a frame) and return them as a frame.
+
+    UUIDs show their first eight characters, times `YYYY-MM-DD HH:MM:SS` in UTC, None as NULL.
+    The frame holds the values as they were.
+    """
+    records = [*map(_record, rows.to_dict("records") if isinstance(rows, pd.DataFrame) else rows)]
+    columns = list(dict.fromkeys(name for record in records for name in record))
+    cells = [[cell_text(record.get(name)) for name in columns] for record in records]
+    numeric = [_is_number([record.get(name) for record in records]) for name in columns]
+    emit(_html(columns, cells, numeric, caption), _plain(columns, cells, caption))
+    frame = ShownFrame(pd.DataFrame(records, columns=columns, dtype=object).infer_objects())
+    frame.shown_in = running_cell()
+    return frame
+
+
+async def sql(db: Fetches, query: str, *args: Any, caption: str = "") -> pd.DataFrame:
+    """Run a query with bound parameters ($1, $2, ...), show its rows and return them as a frame."""
+    return table(await db.fetch(query, *args), caption=caption)
+
+
+def stream(events: Iterable[Any], *, caption: str = "") -> pd.DataFrame:
+    """Show what is in a stream, one event a row: its version, type, time and own fields.
+
+    Takes events, stored events (the position in the log is shown as well) or an `EventStream`.
+    """
+    return table([_event_row(item) for item in getattr(events, "events", events)], caption=caption)
+
+
+def cell_text(value: Any) -> str:
+    """The text a value has in a table cell."""
+    match value:
+        case None | pd.NaT:
+            text = "NULL"
+        case UUID():
+            text = str(value)[:8]
+        case datetime():
+            moment = value.astimezone(UTC) if value.tzinfo else value
+            text = f"{moment:%Y-%m-%d %H:%M:%S}"
+        case Enum():
+            text = str(value.value)
+        case bytes() | memoryview():
+            text = f"\\x{bytes(value).hex()}"
+        case dict() | list() | tuple():
+            text = json.dumps(value, default=cell_text, ensure_ascii=False)
+        case _:
+            text = str(value)
+    return text
+
+
+def _record(row: Any) -> dict[str, Any]:
+    if isinstance(row, BaseModel):
+        return {name: getattr(row, name) for name in type(row).model_fields}
+    if is_dataclass(row) and not isinstance(row, type):
+        return asdict(row)
+    return {str(name): value for name, value in row.items()}
+
+
+def _event_row(item: Any) -> dict[str, Any]:
+    event: DomainEvent = getattr(item, "event", item)
+    own = [name for name in type(event).model_fields if name not in DomainEvent.model_fields]
+    row = {"position": item.global_position} if hasattr(item, "global_position") else {}
+    return row | {
+        "version": event.aggregate_version,
+        "event": event.event_type,
+        "occurred at": event.occurred_at,
+        "says": ", ".join(f"{name}={cell_text(getattr(event, name))}" for name in own),
+    }
+
+
+def _is_number(values: list[Any]) -> bool:
+    return all(
+        isinstance(value, int | float | Decimal | None) and not isinstance(value, bool)
+        for value in values
+    )
+
+
+def _html(columns: list[str], cells: list[list[str]], numeric: list[bool], caption: str) -> str:
+    align = ["right" if number else "left" for number in numeric]
+
+    def row(tag: str, texts: list[str], scope: str = "") -> str:
+        return "".join(
+            f'<{tag}{scope} style="text-align:{side}">{escape(text)}</{tag}>'
+            for text, side in zip(texts, align, strict=True)
+        )
+
+    label = escape(caption) or "Table"
+    title = f'<caption style="caption-side:top;text-align:left">{label}</caption>'
+    head = row("th", columns, ' scope="col"')
+    body = "\n".join(f"<tr>{row('td', texts)}</tr>" for texts in cells)
+    return (
+        f'<div role="group" tabindex="0" aria-label="{label}" style="overflow-x:auto">\n'
+        f"<table>{title if caption else ''}<thead><tr>{head}</tr></thead>\n"
+        f"<tbody>{body}</tbody></table>{'' if cells else '<p>no rows</p>'}\n</div>"
+    )
+
+
+def _plain(columns: list[str], cells: list[list[str]], caption: str) -> str:
+    widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
+    lines = [
+        "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
+        for row in [columns, *cells]
+    ]
+    return "\n".join(([caption] if caption else []) + (lines if cells else ["no rows"]))
