@@ -1,0 +1,35 @@
+"""Where the course keeps its files: one cache folder per machine user, never the clone."""
+
+import os
+import sys
+from pathlib import Path
+
+NAME = "eventsource-tutorial"
+
+
+def cache_folder() -> Path:
+    """The course's folder among the user's caches. It may not exist yet."""
+    if chosen := os.environ.get("XDG_CACHE_HOME"):
+        return Path(chosen).expanduser().resolve() / NAME
+    if sys.platform == "win32":
+        local = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+        return Path(local) / NAME / "Cache"
+    home = Path.home().resolve()
+    return home / ("Library/Caches" if sys.platform == "darwin" else ".cache") / NAME
+
+
+def notebooks_folder() -> Path:
+    """The notebooks of the clone this package was installed from."""
+    return Path(__file__).resolve().parent.parent / "notebooks"
+
+
+def jupyter_environment() -> dict[str, str]:
+    """Variables that keep the files of Jupyter, IPython and matplotlib in the cache folder."""
+    home = cache_folder() / "jupyter"
+    return {
+        "JUPYTER_CONFIG_DIR": str(home / "config"),
+        "JUPYTER_DATA_DIR": str(home / "data"),
+        "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
+        "IPYTHONDIR": str(home / "ipython"),
+        "MPLCONFIGDIR": str(home / "matplotlib"),
+    }
