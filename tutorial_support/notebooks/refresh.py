@@ -1,0 +1,146 @@
+"""Executing notebooks and writing back what really changed."""
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from copy import deepcopy
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from nbformat import NotebookNode
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from tutorial_support.exercises import exercises_of
+from tutorial_support.notebooks.files import normalise, number_of, read, tags, write
+from tutorial_support.notebooks.problems import Problem
+from tutorial_support.paths import jupyter_environment
+
+UNSTABLE = "nbval-ignore-output"
+CELL_TIMEOUT_SECONDS = 120
+
+
+def refresh(paths: Sequence[Path]) -> list[Problem]:
+    """Execute notebooks in their folder and write back the outputs that changed.
+
+    A cell tagged `nbval-ignore-output` keeps its outputs until its source changes. Exercise cells
+    are brought up to date with their module first. A notebook that fails is left as it was and
+    reported. Shows a progress bar.
+    """
+    problems = []
+    columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
+    with Progress(*columns) as progress:
+        for path in paths:
+            task = progress.add_task(path.stem)
+            try:
+                changed = _refresh(
+                    path,
+                    lambda done, total, task=task: progress.update(
+                        task, completed=done, total=total
+                    ),
+                )
+            except _Failed as failure:
+                problems.append(Problem(path.name, *failure.args))
+                progress.update(task, description=f"{path.stem}: failed, left as it was")
+            else:
+                progress.update(
+                    task, description=f"{path.stem}: {'written' if changed else 'unchanged'}"
+                )
+    return problems
+
+
+class _Failed(Exception):  # noqa: N818  (never leaves this module)
+    """A notebook that cannot be refreshed: the cell and why."""
+
+
+def _refresh(path: Path, advance: Callable[[int, int], None]) -> bool:
+    try:
+        notebook = read(path)
+    except ValueError as error:
+        raise _Failed(0, str(error)) from error
+    sync_exercises(notebook, number_of(path))
+    kept = _kept_outputs(notebook)
+    try:
+        execute(notebook, path.parent, advance)
+    except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
+        last = max(
+            (i for i, c in enumerate(notebook.cells, 1) if c.get("execution_count")), default=0
+        )
+        reason = str(error).strip().splitlines()[-1]
+        raise _Failed(last, f"{reason}; run it in `tutorial lab` and mend it") from error
+    for cell in notebook.cells:
+        if UNSTABLE in tags(cell):
+            cell.outputs = kept.get(cell.id, cell.outputs)
+            cell.metadata["executed_source"] = _fingerprint(cell)
+    normalise(notebook)
+    return write(path, notebook)
+
+
+def execute(
+    notebook: NotebookNode, folder: Path, advance: Callable[[int, int], None] | None = None
+) -> NotebookNode:
+    """Run all cells in a new kernel with `folder` as working directory; outputs go into the cells.
+
+    Raises nbclient's CellExecutionError at the first cell that raises.
+    """
+    total = sum(cell.cell_type == "code" for cell in notebook.cells)
+    done = 0
+
+    def executed(**_: Any) -> None:
+        nonlocal done
+        done += 1
+        if advance:
+            advance(done, total)
+
+    client = kernel_client(notebook, folder)
+    client.on_cell_executed = executed
+    return client.execute(env=kernel_environment())
+
+
+def kernel_client(notebook: NotebookNode, folder: Path) -> NotebookClient:
+    """A client for this notebook, as the course runs all of them."""
+    os.environ.update(jupyter_environment())  # the connection file is written by this process
+    return NotebookClient(
+        notebook,
+        timeout=CELL_TIMEOUT_SECONDS,
+        kernel_name="python3",
+        coalesce_streams=True,
+        resources={"metadata": {"path": str(folder)}},
+    )
+
+
+def kernel_environment() -> dict[str, str]:
+    """The environment of a kernel: ours, with Jupyter's files in the cache folder."""
+    return {**os.environ, **jupyter_environment()}
+
+
+def sync_exercises(notebook: NotebookNode, number: int) -> None:
+    """Give each exercise's four cells the text of its module; the check cell marks the place."""
+    cells = notebook.cells
+    for exercise in exercises_of(number):
+        for index in exercise_places(cells, exercise.id):
+            for cell, (_, source) in zip(
+                cells[index - 2 : index + 2], exercise.cells, strict=False
+            ):
+                cell.source = source
+
+
+def exercise_places(cells: Sequence[NotebookNode], exercise_id: str) -> Iterable[int]:
+    """Where the check cells of an exercise are."""
+    call = f'check_exercise("{exercise_id}"'
+    return [i for i, cell in enumerate(cells) if cell.cell_type == "code" and call in cell.source]
+
+
+def _kept_outputs(notebook: NotebookNode) -> dict[str, list[NotebookNode]]:
+    return {
+        cell.id: deepcopy(cell.outputs)
+        for cell in notebook.cells
+        if UNSTABLE in tags(cell)
+        and cell.outputs
+        and cell.metadata.get("executed_source") == _fingerprint(cell)
+    }
+
+
+def _fingerprint(cell: NotebookNode) -> str:
+    return sha256(cell.source.encode()).hexdigest()[:12]
