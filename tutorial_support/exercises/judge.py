@@ -7,7 +7,7 @@ import signal
 import textwrap
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
 
@@ -86,16 +86,22 @@ def _untouched(exercise: Exercise, answer: object) -> bool:
     """Whether the answer is still the stub, or as empty as a stub."""
     if answer is None or answer is Ellipsis:
         return True
-    if inspect.isfunction(answer) or inspect.isclass(answer):
-        try:
-            source = textwrap.dedent(inspect.getsource(answer))
-        except (OSError, TypeError):  # defined without source, as by exec
-            return False
-        definition = parse(source).body[0]
-        return _is_empty(definition) or any(
-            ast.dump(definition) == ast.dump(node) for node in parse(exercise.stub).body
-        )
-    return any(type(answer) is type(value) and answer == value for value in _stub_values(exercise))
+    definition = _definition(answer)
+    if definition is None:
+        return any(type(answer) is type(value) and answer == value for value in _values(exercise))
+    stubs = map(ast.dump, parse(exercise.stub).body)
+    return _is_empty(definition) or ast.dump(definition) in stubs
+
+
+def _definition(answer: object) -> ast.stmt | None:
+    """The statement that defined a function or class; None for a value, and without source."""
+    if not (inspect.isfunction(answer) or inspect.isclass(answer)):
+        return None
+    try:
+        statement = parse(textwrap.dedent(inspect.getsource(answer))).body[0]
+    except (OSError, TypeError, SyntaxError):
+        return None
+    return statement if hasattr(statement, "body") else None
 
 
 def _is_empty(definition: ast.stmt) -> bool:
@@ -107,13 +113,12 @@ def _is_empty(definition: ast.stmt) -> bool:
     )
 
 
-def _stub_values(exercise: Exercise) -> Iterator[object]:
+def _values(exercise: Exercise) -> Iterator[object]:
+    """The plain values the stub assigns."""
     for statement in parse(exercise.stub).body:
         if isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value:
-            try:
+            with suppress(ValueError):
                 yield ast.literal_eval(statement.value)
-            except ValueError:
-                continue
 
 
 class _Heartbeat:

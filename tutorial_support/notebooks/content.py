@@ -27,7 +27,7 @@ SHOWS = {
 }
 SHOWS |= {"timeline"}
 LEAKS = {
-    "a path of one machine": r"(?<![\w.:/])(/(home|Users|root|tmp|var|opt|private|work)/|[A-Z]:\\)\w",
+    "a path of one machine": r"(?<![\w.:/])(/(home|Users|root|tmp|var|opt|private)/|[A-Z]:\\)\w",
     "a password": r"://[^\s:/@]+:(?!\*+@)[^\s@]+@",
     "a memory address, which changes on every run": r"\bat 0x[0-9a-fA-F]{6,}",
 }
