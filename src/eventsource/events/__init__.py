@@ -1,0 +1,25 @@
+"""Events and the registry of their classes."""
+
+from eventsource.events.base import DomainEvent
+from eventsource.events.registry import (
+    EventRegistry,
+    default_registry,
+    get_event_class,
+    get_event_class_or_none,
+    get_event_registry,
+    is_event_registered,
+    list_registered_events,
+    register_event,
+)
+
+__all__ = [
+    "DomainEvent",
+    "EventRegistry",
+    "default_registry",
+    "get_event_class",
+    "get_event_class_or_none",
+    "get_event_registry",
+    "is_event_registered",
+    "list_registered_events",
+    "register_event",
+]

@@ -1,0 +1,177 @@
+"""Every error of the library, in one tree under `EventSourceError`."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+
+class EventSourceError(Exception):
+    """Base class: `except EventSourceError` catches whatever this library raises on purpose."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The default calls cls(*args) with the message, which no subclass here accepts.
+        return _unpickle, (type(self), self.args, self.__dict__.copy())
+
+
+def _unpickle(
+    cls: type[EventSourceError], args: tuple[object, ...], facts: dict[str, Any]
+) -> EventSourceError:
+    error = cls.__new__(cls, *args)
+    error.args = args
+    error.__dict__.update(facts)
+    return error
+
+
+class EventStoreError(EventSourceError):
+    """The event store could not do what it was asked; nothing was stored."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class EventStoreConnectionError(EventStoreError):
+    """The database cannot be reached or went away. An append that was under way may have been
+    stored: repeat it with the same events, which is safe, to find out."""
+
+
+class SchemaError(EventStoreError):
+    """A table, column or function is missing; the message names the migration that adds it."""
+
+
+class PositionNotFoundError(EventStoreError):
+    """A resume position that this log does not contain."""
+
+    def __init__(self, position: object) -> None:
+        super().__init__(
+            f"This log has no event at position {position}. It may have been restored from an older "
+            "backup, or the position belongs to another log. Compare what the reader has processed "
+            "with the log; start it again from position 0 if in doubt."
+        )
+        self.position = position
+
+
+class OptimisticLockError(EventSourceError):
+    """Somebody else has appended to the stream; nothing was stored. Load again and retry."""
+
+    def __init__(self, aggregate_id: UUID, expected_version: int, actual_version: int) -> None:
+        super().__init__(
+            f"Stream of aggregate {aggregate_id} was expected at version {expected_version} but is "
+            f"at version {actual_version}. Load the aggregate again and repeat the command."
+        )
+        self.aggregate_id = aggregate_id
+        self.expected_version = expected_version
+        self.actual_version = actual_version
+
+
+class DuplicateEventError(EventSourceError):
+    """The id of an event is already taken by another event; nothing was stored."""
+
+    def __init__(self, event_id: UUID, holder: str) -> None:
+        super().__init__(
+            f"Event id {event_id} is already taken by {holder}. Give every new event an id of "
+            "its own."
+        )
+        self.event_id = event_id
+        self.holder = holder
+
+
+class AggregateMismatchError(EventSourceError, ValueError):
+    """An event names another aggregate than the one it was given to."""
+
+    def __init__(
+        self, event_id: UUID, *, expected: tuple[UUID, str], actual: tuple[UUID, str]
+    ) -> None:
+        super().__init__(
+            f"Event {event_id} belongs to {actual[1]} {actual[0]}, not to {expected[1]} "
+            f"{expected[0]}. Set aggregate_id and aggregate_type of the event to its aggregate's."
+        )
+        self.event_id = event_id
+        self.expected = expected
+        self.actual = actual
+
+
+class AggregateNotFoundError(EventSourceError):
+    """There is no event of this aggregate."""
+
+    def __init__(self, aggregate_id: UUID, aggregate_type: str | None = None) -> None:
+        super().__init__(f"{aggregate_type or 'Aggregate'} {aggregate_id} has no events.")
+        self.aggregate_id = aggregate_id
+        self.aggregate_type = aggregate_type
+
+
+class EventVersionError(EventSourceError):
+    """An event does not follow the aggregate's version."""
+
+    def __init__(
+        self, expected_version: int, actual_version: int, event_id: UUID, aggregate_id: UUID
+    ) -> None:
+        super().__init__(
+            f"Event {event_id} carries version {actual_version}, but aggregate {aggregate_id} "
+            f"needs version {expected_version} next. Use get_next_version() for new events."
+        )
+        self.expected_version = expected_version
+        self.actual_version = actual_version
+        self.event_id = event_id
+        self.aggregate_id = aggregate_id
+
+
+class EventPublishError(EventSourceError):
+    """The events are stored, but the publisher failed. Do not save again."""
+
+    def __init__(self, event_ids: Sequence[UUID]) -> None:
+        super().__init__(
+            "These events are stored but were not published: "
+            f"{', '.join(map(str, event_ids))}. Saving again publishes nothing; publish them from "
+            "the store, or use outbox_enabled=True, which cannot lose them."
+        )
+        self.event_ids = tuple(event_ids)
+
+
+class SerializationError(EventSourceError):
+    """An event cannot be written as JSON, or not without changing its value."""
+
+    def __init__(self, event_type: str, message: str) -> None:
+        super().__init__(f"{event_type}: {message}")
+        self.event_type = event_type
+        self.message = message
+
+
+class UnreadableEventError(SerializationError):
+    """A stored event cannot be turned back into an object. The stored row is untouched."""
+
+    def __init__(self, event_type: str, event_id: UUID, position: str, reason: str) -> None:
+        super().__init__(event_type, f"event {event_id} at {position} cannot be read: {reason}")
+        self.event_id = event_id
+        self.position = position
+        self.reason = reason
+
+
+class EventTypeNotFoundError(EventSourceError, KeyError):
+    """No class is registered under this event type."""
+
+    def __init__(self, event_type: str, available_types: Sequence[str]) -> None:
+        known = ", ".join(sorted(available_types)) or "none"
+        super().__init__(
+            f"No event class is registered as '{event_type}'. Decorate it with @register_event and "
+            f"import the module that defines it. Registered: {known}."
+        )
+        self.event_type = event_type
+        self.available_types = list(available_types)
+
+    # KeyError shows the repr of its argument, quotes and all.
+    __str__ = Exception.__str__
+
+
+class DuplicateEventTypeError(EventSourceError, ValueError):
+    """Two classes want the same event type."""
+
+    def __init__(self, event_type: str, existing_class: type, new_class: type) -> None:
+        super().__init__(
+            f"Event type '{event_type}' is already {existing_class.__module__}."
+            f"{existing_class.__qualname__}; {new_class.__module__}.{new_class.__qualname__} "
+            "needs another event_type."
+        )
+        self.event_type = event_type
+        self.existing_class = existing_class
+        self.new_class = new_class
