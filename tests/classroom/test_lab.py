@@ -49,28 +49,27 @@ async def test_expect_works_around_await() -> None:
 
 
 def test_expect_fails_when_nothing_is_raised() -> None:
-    with pytest.raises(AssertionError, match="Expected ValueError or KeyError, but nothing"):
-        with expect((ValueError, KeyError)):
-            pass
+    nothing = pytest.raises(AssertionError, match="Expected ValueError or KeyError, but nothing")
+    with nothing, expect((ValueError, KeyError)):
+        pass
 
 
 def test_expect_fails_on_another_error_and_keeps_it_as_the_cause() -> None:
-    with pytest.raises(AssertionError, match="but got KeyError: 'x'") as failure:
-        with expect(ValueError):
-            raise KeyError("x")
+    other = pytest.raises(AssertionError, match="but got KeyError: 'x'")
+    with other as failure, expect(ValueError):
+        raise KeyError("x")
     assert isinstance(failure.value.__cause__, KeyError)
 
 
 def test_expect_fails_on_another_message() -> None:
-    with pytest.raises(AssertionError, match="matching 'version'"):
-        with expect(ValueError, match="version"):
-            raise ValueError("something else")
+    other = pytest.raises(AssertionError, match="matching 'version'")
+    with other, expect(ValueError, match="version"):
+        raise ValueError("something else")
 
 
 def test_expect_lets_an_interrupt_through() -> None:
-    with pytest.raises(KeyboardInterrupt):
-        with expect(ValueError):
-            raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt), expect(ValueError):
+        raise KeyboardInterrupt
 
 
 async def test_eventually_returns_what_the_condition_gave() -> None:
@@ -122,7 +121,7 @@ async def test_a_race_does_not_take_a_bug_for_a_loser() -> None:
 def test_steps_know_who_went_on_while_another_waited() -> None:
     steps = Steps()
     alice, bob = steps.session("Alice"), steps.session("Bob")
-    with pytest.raises(KeyError), bob.during("waits"):
+    with expect(KeyError), bob.during("waits"):
         alice.mark("commits")
         raise KeyError
     waits, commits = steps

@@ -13,7 +13,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from eventsource import DomainEvent
-from tutorial_support.lab import Steps
+from tutorial_support.lab import Steps, expect
 from tutorial_support.show import figure, output, sql, stream, table, timeline
 from tutorial_support.show.tables import cell_text
 
@@ -160,7 +160,7 @@ def two_sessions() -> Steps:
     alice, bob = steps.session("Alice"), steps.session("Bob <2>")
     with alice.during("INSERT version 4"):
         pass
-    with pytest.raises(KeyError), bob.during("INSERT version 4 as well, and waits for the first"):
+    with expect(KeyError), bob.during("INSERT version 4 as well, and waits for the first"):
         alice.mark("COMMIT")
         raise KeyError
     return steps

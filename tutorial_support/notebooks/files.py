@@ -31,7 +31,7 @@ def number_of(path: Path) -> int:
 def read(path: Path) -> NotebookNode:
     """The notebook in the current format. Raises ValueError for a file that is not one."""
     try:
-        notebook: Any = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
+        notebook: NotebookNode = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
     except (ValueError, AttributeError, nbformat.ValidationError) as error:
         raise ValueError(f"{path.name} is not a notebook: {error}") from error
     for index, cell in enumerate(notebook.cells, 1):
@@ -51,16 +51,13 @@ def parameters_cell(notebook: NotebookNode) -> NotebookNode | None:
 
 def normalise(notebook: NotebookNode) -> None:
     """Counts from 1, no times, no versions of the kernel, nothing that only a viewer needs."""
-    notebook.metadata = NotebookNode(
-        kernelspec=NotebookNode(KERNEL), language_info=NotebookNode(name="python")
-    )
+    notebook.metadata = _node({"kernelspec": KERNEL, "language_info": {"name": "python"}})
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     count = 0
     for index, cell in enumerate(notebook.cells, 1):
         cell.setdefault("id", f"cell-{index:02}")
-        cell.metadata = NotebookNode(
-            {name: value for name, value in cell.metadata.items() if name in KEPT_METADATA}
-        )
+        kept = {name: value for name, value in cell.metadata.items() if name in KEPT_METADATA}
+        cell.metadata = _node(kept)
         if cell.cell_type == "code":
             count += 1
             cell.execution_count = count
@@ -71,9 +68,14 @@ def normalise(notebook: NotebookNode) -> None:
 def _normalise_output(output: NotebookNode, count: int) -> None:
     output.pop("transient", None)
     if "metadata" in output:
-        output.metadata = NotebookNode()
+        output.metadata = _node({})
     if output.output_type == "execute_result":
         output.execution_count = count
+
+
+def _node(values: dict[str, Any]) -> NotebookNode:
+    node: NotebookNode = nbformat.from_dict(values)  # type: ignore[no-untyped-call]
+    return node
 
 
 def text(notebook: NotebookNode) -> str:

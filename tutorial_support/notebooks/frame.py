@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tutorial_support.exercises import exercises_of
 from tutorial_support.notebooks.files import find, number_of, parameters_cell
-from tutorial_support.notebooks.page import Found, Page, links
+from tutorial_support.notebooks.page import Found, Page, links, without_code
 from tutorial_support.notebooks.refresh import exercise_places
 
 PARAMETERS = {"seed", "size", "database_url"}
@@ -32,7 +32,7 @@ def head(page: Page) -> Found:
     if not any("mybinder.org" in link and page.path.name in link for link in links(first)):
         yield 1, f"there is no Binder link that opens {page.path.name}"
     for cell, source in page.markdown[1:]:
-        if re.search(r"^# ", source, re.MULTILINE):
+        if re.search(r"^# ", without_code(source), re.MULTILINE):
             yield cell, "only the title is a heading of the first level; use ##"
 
 

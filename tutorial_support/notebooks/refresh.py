@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ from typing import Any
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from traitlets.config import Config
 
 from tutorial_support.exercises import exercises_of
 from tutorial_support.notebooks.files import normalise, number_of, read, tags, write
@@ -34,20 +36,17 @@ def refresh(paths: Sequence[Path]) -> list[Problem]:
         for path in paths:
             task = progress.add_task(path.stem)
             try:
-                changed = _refresh(
-                    path,
-                    lambda done, total, task=task: progress.update(
-                        task, completed=done, total=total
-                    ),
-                )
+                changed = _refresh(path, partial(_advance, progress, task))
+                outcome = "written" if changed else "unchanged"
             except _Failed as failure:
                 problems.append(Problem(path.name, *failure.args))
-                progress.update(task, description=f"{path.stem}: failed, left as it was")
-            else:
-                progress.update(
-                    task, description=f"{path.stem}: {'written' if changed else 'unchanged'}"
-                )
+                outcome = "failed, left as it was"
+            progress.update(task, description=f"{path.stem}: {outcome}")
     return problems
+
+
+def _advance(progress: Progress, task: TaskID, done: int, total: int) -> None:
+    progress.update(task, completed=done, total=total)
 
 
 class _Failed(Exception):  # noqa: N818  (never leaves this module)
@@ -67,14 +66,19 @@ def _refresh(path: Path, advance: Callable[[int, int], None]) -> bool:
         last = max(
             (i for i, c in enumerate(notebook.cells, 1) if c.get("execution_count")), default=0
         )
-        reason = str(error).strip().splitlines()[-1]
-        raise _Failed(last, f"{reason}; run it in `tutorial lab` and mend it") from error
+        raise _Failed(last, f"{_reason(error)}; run it in `tutorial lab` and mend it") from error
     for cell in notebook.cells:
         if UNSTABLE in tags(cell):
             cell.outputs = kept.get(cell.id, cell.outputs)
             cell.metadata["executed_source"] = _fingerprint(cell)
     normalise(notebook)
     return write(path, notebook)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, CellExecutionError):
+        return f"{error.ename}: {error.evalue}"
+    return str(error).strip().splitlines()[0]
 
 
 def execute(
@@ -95,24 +99,22 @@ def execute(
 
     client = kernel_client(notebook, folder)
     client.on_cell_executed = executed
-    return client.execute(env=kernel_environment())
+    return client.execute(env=dict(os.environ))
 
 
 def kernel_client(notebook: NotebookNode, folder: Path) -> NotebookClient:
     """A client for this notebook, as the course runs all of them."""
-    os.environ.update(jupyter_environment())  # the connection file is written by this process
+    environment = jupyter_environment()
+    os.environ.update(environment)  # the connection file is written by this process
+    Path(environment["IPYTHONDIR"]).mkdir(parents=True, exist_ok=True)  # or IPython warns
     return NotebookClient(
         notebook,
         timeout=CELL_TIMEOUT_SECONDS,
         kernel_name="python3",
         coalesce_streams=True,
         resources={"metadata": {"path": str(folder)}},
+        config=Config(KernelManager={"transport_encryption": "auto"}),
     )
-
-
-def kernel_environment() -> dict[str, str]:
-    """The environment of a kernel: ours, with Jupyter's files in the cache folder."""
-    return {**os.environ, **jupyter_environment()}
 
 
 def sync_exercises(notebook: NotebookNode, number: int) -> None:
