@@ -36,9 +36,9 @@ def postgres_server(_server: Server) -> str:
 
 
 def _database(server: Server, *, empty: bool) -> Iterator[str]:
-    url, run = run_apart(lambda: databases.create(server, "tutorial_test", empty=empty))
+    url, claim = run_apart(lambda: databases.create(server, "tutorial_test", empty=empty))
     yield url.render_as_string(hide_password=False)
-    run_apart(lambda: databases.close(server, run))
+    run_apart(lambda: databases.drop(server, claim))
 
 
 @pytest.fixture

@@ -3,12 +3,14 @@
 from types import TracebackType
 from typing import Any, Self
 
+from sqlalchemy import URL
+
 from . import databases
-from .databases import Run
+from .databases import Claim
 from .errors import DatabaseUnavailable
 from .private import PrivateServer, private_server
 from .server import Server, find_server
-from .urls import connect
+from .urls import connection_to
 
 __all__ = [
     "Database",
@@ -20,42 +22,31 @@ __all__ = [
 
 
 class Database:
-    """One database of a notebook; `url` is for SQLAlchemy's `create_async_engine`."""
+    """A notebook's database; `url` is for SQLAlchemy's `create_async_engine`."""
 
-    def __init__(self, name: str, server: Server, url: str, run: Run | None) -> None:
-        self.url = url
-        self._name, self._server, self._run = name, server, run
+    def __init__(self, notebook: str, server: Server, url: URL, claim: Claim | None) -> None:
+        self.url = url.render_as_string(hide_password=False)
+        self._notebook, self._server, self._location, self._claim = notebook, server, url, claim
+        self._age = "fresh for this run" if claim else "kept between runs"
 
     def __repr__(self) -> str:
-        lasting = "fresh for this run" if self._run else "kept between runs"
-        return f"PostgreSQL database of tutorial {self._name}, {lasting}"
+        return f"PostgreSQL database of tutorial {self._notebook}, {self._age}"
 
     async def fetch(self, query: str, *values: object) -> list[Any]:
-        """Rows of one statement, on a connection of its own."""
-        connection = await connect(self._connect_url())
-        try:
+        """The rows of one statement, asked on a connection of its own; `$1` is the first value."""
+        async with connection_to(self._location) as connection:
             return list(await connection.fetch(query, *values))
-        finally:
-            await connection.close()
 
     async def execute(self, query: str, *values: object) -> str:
-        """Run one statement, or several without values; returns its command tag."""
-        connection = await connect(self._connect_url())
-        try:
+        """Run a statement, or several if there are no values. Returns PostgreSQL's command tag."""
+        async with connection_to(self._location) as connection:
             return str(await connection.execute(query, *values))
-        finally:
-            await connection.close()
-
-    def _connect_url(self) -> Any:
-        from sqlalchemy import make_url
-
-        return make_url(self.url)
 
     async def close(self) -> None:
         """Drop the database, unless it is kept. Closing twice does nothing."""
-        run, self._run = self._run, None
-        if run is not None:
-            await databases.close(self._server, run)
+        claim, self._claim = self._claim, None
+        if claim is not None:
+            await databases.drop(self._server, claim)
 
     async def __aenter__(self) -> Self:
         return self
@@ -69,17 +60,16 @@ class Database:
         await self.close()
 
 
-async def open_database(
-    name: str, url: str | None = None, *, keep: bool = False
-) -> Database:
-    """Find or start PostgreSQL and return a database with the course's schema.
+async def open_database(name: str, url: str | None = None, *, keep: bool = False) -> Database:
+    """A database with the course's schema for the notebook `name`, such as "11-postgresql".
 
-    Raises DatabaseUnavailable, with a message that says what to do.
+    Finds PostgreSQL or starts one; `url` names a server or database of your own instead. The
+    database is fresh and ends with `close`, or is dropped by the next run; with `keep=True` it is
+    the notebook's lasting one. Raises DatabaseUnavailable, which says what to do.
     """
-    prefix = databases.prefix_for(name)
+    lasting = databases.name_for(name)
     server = await find_server(url)
     if keep:
-        found, run = await databases.create_kept(server, prefix), None
-    else:
-        found, run = await databases.create(server, prefix)
-    return Database(name, server, found.render_as_string(hide_password=False), run)
+        return Database(name, server, await databases.create_kept(server, lasting), None)
+    location, claim = await databases.create(server, lasting)
+    return Database(name, server, location, claim)

@@ -3,7 +3,9 @@
 import os
 import re
 import secrets
-from contextlib import suppress
+import warnings
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -12,40 +14,48 @@ import asyncpg
 from sqlalchemy import URL
 
 from . import locks
+from .errors import DatabaseUnavailable
 from .server import Server
-from .urls import connect
+from .urls import connection_to
 
-MAKING = "1"  # part of the template's name: raise it when a template is made another way
-TEMPLATE_LOCK = 0x7475746F
+PREFIX = "tutorial_"
+COURSE_DATABASE = "eventsource_tutorial"  # lasting: what `tutorial db url` and `psql` mean
+TEMPLATE_LOCK = 0x7475746F7269616C  # "tutorial"
 
 
 def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def plain(connection: asyncpg.Connection) -> str:
+    """How to make an empty database that encodes and sorts alike on every server."""
+    provider = " LOCALE_PROVIDER libc" if connection.get_server_version().major >= 15 else ""
+    return f"TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'{provider}"
+
+
 def schema() -> str:
     try:
-        from eventsource.migrations import get_schema  # noqa: PLC0415
+        from eventsource.migrations import get_schema
     except ImportError:
         return ""
     return get_schema("all")
 
 
 @dataclass
-class Run:
-    """A database that belongs to this process: the lock on its file says so."""
+class Claim:
+    """A database of this process: it holds the lock on a file of the same name."""
 
     name: str
     file: Path
     lock: int
 
     def release(self) -> None:
-        with suppress(OSError):
-            os.close(self.lock)
+        """Leave the database to whoever starts next, who will drop it if it is still there."""
+        os.close(self.lock)
 
 
-def claim(server: Server, prefix: str) -> Run:
-    """Choose a fresh name and note, before the database exists, that it is ours."""
+def claim(server: Server, prefix: str) -> Claim:
+    """Choose a fresh name and note that it is ours, before there is such a database."""
     server.runs.mkdir(parents=True, exist_ok=True, mode=0o700)
     while True:
         name = f"{prefix}_{secrets.token_hex(4)}"
@@ -53,115 +63,141 @@ def claim(server: Server, prefix: str) -> Run:
         lock = locks.hold(file)
         if lock is not None:
             if file.exists():
-                return Run(name, file, lock)
-            os.close(lock)
+                return Claim(name, file, lock)
+            os.close(lock)  # taken for a left-over and removed in between
 
 
-async def drop(connection: asyncpg.Connection, name: str) -> None:
-    await connection.execute(f"DROP DATABASE IF EXISTS {quoted(name)} WITH (FORCE)")
+async def create(server: Server, prefix: str, *, empty: bool = False) -> tuple[URL, Claim]:
+    """A fresh database of this process, with the schema unless `empty`."""
+    async with connection_to(server.url) as connection:
+        await drop_leftovers(server, connection)
+        source = plain(connection)
+        if not empty:
+            source = f"TEMPLATE {quoted(await template(server, connection))}"
+        mine = claim(server, prefix)
+        try:
+            await _create(connection, mine.name, source)
+        except BaseException:
+            mine.release()
+            raise
+    return server.url.set(database=mine.name), mine
+
+
+async def drop(server: Server, mine: Claim) -> None:
+    """Drop the database, whoever is connected to it."""
+    try:
+        async with connection_to(server.url) as connection:
+            await _drop(connection, mine.name)
+    finally:
+        mine.release()
+    mine.file.unlink(missing_ok=True)
+
+
+async def create_kept(server: Server, name: str) -> URL:
+    """The lasting database `name`, made with the schema if there is none."""
+    async with connection_to(server.url) as connection:
+        source = await template(server, connection)
+        if not await _exists(connection, name):
+            with suppress(asyncpg.DuplicateDatabaseError, asyncpg.UniqueViolationError):
+                await _create(connection, name, f"TEMPLATE {quoted(source)}")
+                await connection.execute(f"COMMENT ON DATABASE {quoted(name)} IS '{source}'")
+        made_from = await connection.fetchval(
+            "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = $1", name
+        )
+    if made_from not in (source, None):
+        warnings.warn(
+            f"The kept database {name} has the tables of an older course. "
+            f"To start it afresh:  tutorial db reset {name}",
+            stacklevel=3,
+        )
+    return server.url.set(database=name)
 
 
 async def drop_leftovers(server: Server, connection: asyncpg.Connection) -> None:
-    """Drop the databases of runs that ended without closing them."""
-    for file in server.runs.glob("*") if server.runs.exists() else ():
+    """Drop the databases whose processes are gone."""
+    for file in server.runs.glob("*"):
         lock = locks.hold(file)
         if lock is None:
             continue
         try:
-            await drop(connection, file.name)
-            file.unlink(missing_ok=True)
+            await _drop(connection, file.name)
         finally:
             os.close(lock)
-
-
-async def exists(connection: asyncpg.Connection, name: str) -> bool:
-    return bool(await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", name))
+        file.unlink(missing_ok=True)
 
 
 async def template(server: Server, connection: asyncpg.Connection) -> str:
     """The name of the template with today's schema, made now if there is none."""
     text = schema()
-    name = f"tutorial_template_{sha256((MAKING + text).encode()).hexdigest()[:12]}"
-    if await exists(connection, name):
-        return name
-    await connection.execute("SELECT pg_advisory_lock($1)", TEMPLATE_LOCK)
-    try:
-        if not await exists(connection, name):
-            await _make_template(server, connection, name, text)
-    finally:
-        await connection.execute("SELECT pg_advisory_unlock($1)", TEMPLATE_LOCK)
+    name = f"{PREFIX}template_{sha256((plain(connection) + text).encode()).hexdigest()[:12]}"
+    if not await _exists(connection, name):
+        async with _only_one(connection):
+            if not await _exists(connection, name):
+                await _make_template(server, connection, name, text)
     return name
 
 
 async def _make_template(
     server: Server, connection: asyncpg.Connection, name: str, text: str
 ) -> None:
-    run = claim(server, "tutorial_template")
+    """Make it under another name, so that a template is always whole."""
+    half_made = claim(server, f"{PREFIX}making")
     try:
-        await connection.execute(f"CREATE DATABASE {quoted(run.name)} TEMPLATE template0")
-        inside = await connect(server.url.set(database=run.name))
-        try:
+        await _create(connection, half_made.name, plain(connection))
+        async with connection_to(server.url.set(database=half_made.name)) as inside:
             if text:
                 await inside.execute(text)
-        finally:
-            await inside.close()
-        await connection.execute(f"ALTER DATABASE {quoted(run.name)} RENAME TO {quoted(name)}")
-        await connection.execute(f"ALTER DATABASE {quoted(name)} ALLOW_CONNECTIONS false")
-        run.file.unlink()
-    finally:
-        run.release()
-
-
-async def create(server: Server, prefix: str, *, empty: bool = False) -> tuple[URL, Run]:
-    """A fresh database of this process, with the schema unless `empty`."""
-    connection = await connect(server.url)
-    try:
-        await drop_leftovers(server, connection)
-        source = "template0" if empty else await template(server, connection)
-        run = claim(server, prefix)
-        try:
+        await connection.execute(f"ALTER DATABASE {quoted(half_made.name)} ALLOW_CONNECTIONS false")
+        with suppress(asyncpg.DuplicateDatabaseError):
             await connection.execute(
-                f"CREATE DATABASE {quoted(run.name)} TEMPLATE {quoted(source)}"
+                f"ALTER DATABASE {quoted(half_made.name)} RENAME TO {quoted(name)}"
             )
-        except BaseException:
-            run.release()
-            raise
     finally:
-        await connection.close()
-    return server.url.set(database=run.name), run
+        half_made.release()
 
 
-async def close(server: Server, run: Run) -> None:
-    """Drop the database of `run`."""
+@asynccontextmanager
+async def _only_one(connection: asyncpg.Connection) -> AsyncIterator[None]:
+    await connection.execute("SELECT pg_advisory_lock($1)", TEMPLATE_LOCK)
     try:
-        connection = await connect(server.url)
-        try:
-            await drop(connection, run.name)
-        finally:
-            await connection.close()
-        run.file.unlink(missing_ok=True)
+        yield
     finally:
-        run.release()
+        await connection.execute("SELECT pg_advisory_unlock($1)", TEMPLATE_LOCK)
 
 
-async def create_kept(server: Server, name: str) -> URL:
-    """The lasting database `name`, made with the schema if it does not exist yet."""
-    connection = await connect(server.url)
+async def _exists(connection: asyncpg.Connection, name: str) -> bool:
+    return bool(await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", name))
+
+
+async def _create(connection: asyncpg.Connection, name: str, source: str) -> None:
+    with _clear_refusals():
+        await connection.execute(f"CREATE DATABASE {quoted(name)} {source}")
+
+
+async def _drop(connection: asyncpg.Connection, name: str) -> None:
+    with _clear_refusals():
+        await connection.execute(f"DROP DATABASE IF EXISTS {quoted(name)} WITH (FORCE)")
+
+
+@contextmanager
+def _clear_refusals() -> Iterator[None]:
     try:
-        if not await exists(connection, name):
-            source = await template(server, connection)
-            with suppress(asyncpg.DuplicateDatabaseError, asyncpg.UniqueViolationError):
-                await connection.execute(
-                    f"CREATE DATABASE {quoted(name)} TEMPLATE {quoted(source)}"
-                )
-    finally:
-        await connection.close()
-    return server.url.set(database=name)
+        yield
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise DatabaseUnavailable(
+            f"This server's user may not make databases ({error}). Let it:  "
+            "ALTER ROLE ... CREATEDB  or name another user in the database URL."
+        ) from error
+    except asyncpg.DiskFullError as error:
+        raise DatabaseUnavailable(
+            f"The disk of the database server is full ({error}). Make some room and try again."
+        ) from error
 
 
-def prefix_for(notebook: str) -> str:
-    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,39}", notebook):
+def name_for(notebook: str) -> str:
+    """The database name of a notebook, such as "11-postgresql"."""
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,39}", notebook):
         raise ValueError(
-            f"{notebook!r} cannot name a database: use lower-case letters, digits and hyphens."
+            f"{notebook!r} cannot name a database: use lower-case letters, digits and hyphens"
         )
-    return "tutorial_" + notebook.replace("-", "_")
+    return PREFIX + notebook.replace("-", "_")

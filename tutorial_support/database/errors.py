@@ -1,4 +1,6 @@
-"""The one error a learner sees when there is no database."""
+"""The one error a learner sees when there is no database, and what to do about it."""
+
+from pathlib import Path
 
 
 class DatabaseUnavailable(Exception):  # noqa: N818  (a state of the world, not a bug)
@@ -9,3 +11,26 @@ class DatabaseUnavailable(Exception):  # noqa: N818  (a state of the world, not 
 
     def _render_traceback_(self) -> list[str]:
         return [f"DatabaseUnavailable: {self}"]
+
+
+def explain_failed_start(said: str, folder: Path) -> DatabaseUnavailable:
+    """One clear message out of what a program or the operating system said."""
+    lines = [line for line in said.splitlines() if line.strip()]
+    if "No space left on device" in said or "Disk quota exceeded" in said:
+        return DatabaseUnavailable(
+            f"The disk is full: there is no room for the database in {folder}.\n"
+            "Make some room (a new server takes 80 MB) and try again."
+        )
+    if "Permission denied" in said or "Read-only file system" in said:
+        return DatabaseUnavailable(
+            f"The course may not use its folder {folder}:\n{_indented(lines[-2:])}\n"
+            "Let it use another one:  export XDG_CACHE_HOME=/a/folder/of/yours"
+        )
+    return DatabaseUnavailable(
+        f"PostgreSQL did not start. It said:\n{_indented(lines[-8:])}\n"
+        "If its data is damaged, start over with an empty server:  tutorial db reset"
+    )
+
+
+def _indented(lines: list[str]) -> str:
+    return "\n".join(f"    {line}" for line in lines) or "    (nothing)"

@@ -1,38 +1,40 @@
 """File locks that the operating system drops however their holder dies."""
 
+import asyncio
 import os
 import sys
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
-from .errors import DatabaseUnavailable
-
-if sys.platform != "win32":
+if sys.platform == "win32":
+    import msvcrt
+else:
     import fcntl
 
+POLL_SECONDS = 0.02
 
-def hold(path: Path, *, shared: bool = False, wait_seconds: float = 0) -> int | None:
-    """Lock `path`, creating it, and return the descriptor that holds the lock.
 
-    Returns None when somebody else still holds it after `wait_seconds`. `os.close` unlocks.
+def hold(path: Path, *, shared: bool = False) -> int | None:
+    """Lock `path`, creating it, and return the descriptor that holds the lock; `os.close` unlocks.
+
+    Returns None when somebody else holds it. Windows knows no shared locks: they exclude there too.
     """
-    if sys.platform == "win32":
-        raise DatabaseUnavailable("On Windows the course cannot run a server of its own.")
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    deadline = time.monotonic() + wait_seconds
-    while True:
-        try:
-            fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                os.close(descriptor)
-                return None
-            time.sleep(0.02)
-        except BaseException:
-            os.close(descriptor)
-            raise
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+    try:
+        if sys.platform == "win32":
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
         else:
-            return descriptor
+            kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        os.close(descriptor)
+        return None
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 def is_held(path: Path) -> bool:
@@ -40,7 +42,26 @@ def is_held(path: Path) -> bool:
     if not path.exists():
         return False
     descriptor = hold(path, shared=True)
-    if descriptor is None:
-        return True
-    os.close(descriptor)
-    return False
+    if descriptor is not None:
+        os.close(descriptor)
+    return descriptor is None
+
+
+async def wait_for(path: Path, *, seconds: float, shared: bool = False) -> int:
+    """Lock `path` as soon as nobody is in the way. Raises TimeoutError."""
+    deadline = time.monotonic() + seconds
+    while (lock := hold(path, shared=shared)) is None:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{path} is still locked after {seconds:.0f} s")
+        await asyncio.sleep(POLL_SECONDS)
+    return lock
+
+
+@asynccontextmanager
+async def exclusive(path: Path, *, seconds: float = 60) -> AsyncIterator[None]:
+    """Be the only one to do something. Raises TimeoutError."""
+    lock = await wait_for(path, seconds=seconds)
+    try:
+        yield
+    finally:
+        os.close(lock)

@@ -2,8 +2,8 @@
 
 import asyncio
 import os
-import signal
-import tempfile
+import secrets
+import shutil
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -12,11 +12,13 @@ from typing import Self
 
 import psutil
 
-from . import databases
-from .account import server_account
-from .cluster import START_SECONDS, Cluster
+from . import databases, locks
+from .cluster import Cluster
 from .errors import DatabaseUnavailable
-from .server import Server, find_programs, server_folder
+from .server import Server, cluster_in, find_programs, nothing_found
+
+IDLE_SECONDS = 1.0
+DEATH_SECONDS = 10.0
 
 
 class PrivateServer:
@@ -29,14 +31,14 @@ class PrivateServer:
         return "private PostgreSQL server"
 
     async def kill(self) -> None:
-        """End every process of the server at once, with no chance to clean up."""
-        self._cluster.request("down")
+        """Kill all processes of the server at once, as near to a power cut as a program gets."""
         endpoint = self._cluster.endpoint()
-        if endpoint is not None:
+        if endpoint is not None and self._cluster.is_supervised():
+            self._cluster.request("down")
             await asyncio.to_thread(_kill_family, endpoint["postmaster"])
 
     async def restart(self) -> None:
-        """Start the server again after `kill`, on the same port; returns when it has recovered."""
+        """Start the server again, on the same port; returns when it has recovered."""
         (self._cluster.folder / "down").unlink(missing_ok=True)
         await self._cluster.join()
 
@@ -57,6 +59,40 @@ class PrivateServer:
         await self.stop()
 
 
+async def private_server() -> PrivateServer:
+    """Start a PostgreSQL of your own, with nothing in it but the schema.
+
+    It ends with `stop`, or soon after your process. Raises DatabaseUnavailable, also where only a
+    URL or Docker gives a database, for their servers are not ours to kill.
+    """
+    found = find_programs()
+    if found is None:
+        raise DatabaseUnavailable(
+            "This lesson kills a PostgreSQL server, so it needs PostgreSQL's programs.\n"
+            + nothing_found()
+        )
+    cluster = cluster_in(f"private-{secrets.token_hex(4)}", found, idle_seconds=IDLE_SECONDS)
+    cluster.throw_away = True
+    home = cluster.folder.parent
+    async with locks.exclusive(home / "private.lock"):
+        _remove_leftovers(home)
+        await cluster.become_user()
+    server = Server(await cluster.join(), cluster.folder / "runs")
+    url = await databases.create_kept(server, databases.COURSE_DATABASE)
+    return PrivateServer(cluster, url.render_as_string(hide_password=False))
+
+
+def _remove_leftovers(home: Path) -> None:
+    """Remove the folders whose supervisor was killed before it could."""
+    for folder in home.glob("private-*"):
+        lease = locks.hold(folder / "lease")
+        if lease is None:
+            continue
+        if not locks.is_held(folder / "supervisor") and not locks.is_held(folder / "server"):
+            shutil.rmtree(folder, ignore_errors=True)
+        os.close(lease)
+
+
 def _kill_family(postmaster: int) -> None:
     """Freeze the postmaster, so that it neither reacts nor forks, then kill all of them."""
     with suppress(psutil.NoSuchProcess):
@@ -65,25 +101,14 @@ def _kill_family(postmaster: int) -> None:
         family = [*parent.children(recursive=True), parent]
         for process in family:
             with suppress(psutil.NoSuchProcess):
-                process.send_signal(signal.SIGKILL)
-        psutil.wait_procs(family, timeout=START_SECONDS)
+                process.kill()
+        deadline = time.monotonic() + DEATH_SECONDS
+        while any(map(_is_alive, family)) and time.monotonic() < deadline:
+            time.sleep(0.002)
 
 
-async def private_server() -> PrivateServer:
-    """Start a cluster of your own in a temporary folder. Raises DatabaseUnavailable."""
-    programs = find_programs()
-    if programs is None:
-        raise DatabaseUnavailable("No PostgreSQL programs.")
-    account = server_account()
-    base = server_folder(account) / "private"
-    base.mkdir(parents=True, exist_ok=True, mode=0o755)
-    cluster = Cluster(
-        folder=Path(tempfile.mkdtemp(dir=base)),
-        programs=programs,
-        account=account,
-        idle_seconds=1.0,
-        remove_when_stopped=True,
-    )
-    url = await cluster.join()
-    named = await databases.create_kept(Server(url, cluster.folder / "runs", cluster), "tutorial")
-    return PrivateServer(cluster, named.render_as_string(hide_password=False))
+def _is_alive(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False

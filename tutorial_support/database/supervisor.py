@@ -1,14 +1,17 @@
-"""Runs one PostgreSQL server for as long as somebody uses it.
+"""Runs one server for as long as somebody uses it.
 
-`cluster.py` starts this file as a script, in a session of its own, with a JSON specification as
-its argument. It imports nothing but the standard library, so it is up in some 20 ms. It talks
-with the rest of the course through files in the server's folder:
+The course starts this file as a script, in a session of its own, with a JSON specification as its
+argument. It imports nothing but the standard library, so it is up in some 20 ms. It talks with
+the rest of the course through files in the server's folder:
 
     lease        every user holds a shared lock on it, which dies with the user
     supervisor   we hold an exclusive lock on it while we run
-    server       we and every process of PostgreSQL hold this one: it tells when all are gone
-    endpoint     port and process id of the server we run
-    hold, hurry, stop, down    requests: stay without users, do not wait idle, stop, do not restart
+    server       so do we, and every process of PostgreSQL: when it is free, all of them are gone
+    endpoint     where the server listens, and the process id of the postmaster
+    stop         a request: stop, whoever uses the server
+    hold         a request: do not stop for want of users
+    hurry        a request: stop as soon as the last user has gone
+    down         a request: leave a dead server dead while this file exists
 """
 
 import ctypes
@@ -27,146 +30,162 @@ from typing import Any
 POLL_SECONDS = 0.1
 QUICK_DEATH_SECONDS = 3.0
 QUICK_DEATHS = 4
-BUSY = 75
+REQUESTS = ("stop", "hold", "hurry", "down")
+FAST, IMMEDIATE = signal.SIGINT, signal.SIGQUIT  # what PostgreSQL calls these two ways to stop
 
 
-def lock(path: Path, wait_seconds: float) -> int:
-    """Hold `path` exclusively, or leave: somebody else supervises this server."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    deadline = time.monotonic() + wait_seconds
+def lock(path: Path) -> int:
+    """Hold `path` exclusively, or leave, for then somebody else supervises this server."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    deadline = time.monotonic() + 1  # others look whether it is held, for a moment each
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            if time.monotonic() >= deadline:
-                sys.exit(BUSY)
-            time.sleep(0.02)
+            if time.monotonic() > deadline:
+                sys.exit(f"{path} is held: another supervisor is at work")
+            time.sleep(0.01)
         else:
             return descriptor
 
 
-def free_port(wanted: int) -> int:
-    """The port `wanted`, if nobody listens on it, else any free one."""
-    for port in (wanted, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
-    sys.exit("no free port on 127.0.0.1")
-
-
-def die_with_supervisor() -> None:
-    """Have Linux stop the server when we are killed. Other systems cannot."""
-    if sys.platform == "linux":
-        pr_set_pdeathsig = 1
-        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGINT)
-
-
 class Supervisor:
+    """Keeps a server alive while it has users; how to run the server is up to a subclass."""
+
     def __init__(self, specification: dict[str, Any]) -> None:
         self.specification = specification
         self.folder = Path(specification["folder"])
-        self.supervisor = lock(self.folder / "supervisor", wait_seconds=1)
-        self.server_lock = lock(self.folder / "server", wait_seconds=1)
-        self.lease = os.open(self.folder / "lease", os.O_RDWR | os.O_CREAT, 0o600)
-        self.server: subprocess.Popen[bytes] | None = None
+        self.supervisor_lock = lock(self.folder / "supervisor")
+        self.server_lock = lock(self.folder / "server")
+        self.lease = os.open(self.folder / "lease", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self.started = self.last_used = time.monotonic()
         self.quick_deaths = 0
-        self.stopping = False
+        self.terminated = False
+
+    def start(self) -> None:
+        raise NotImplementedError
+
+    def is_alive(self) -> bool:
+        raise NotImplementedError
+
+    def stop(self) -> None:
+        raise NotImplementedError
+
+    def run(self) -> None:
+        for name in ("endpoint", *REQUESTS):
+            (self.folder / name).unlink(missing_ok=True)
+        self.start()
+        while not self.is_over():
+            time.sleep(POLL_SECONDS)
+            if not self.is_alive() and not self.asked("down"):
+                self.revive()
+        self.stop()
+        if self.was_moved():
+            return
+        for name in ("endpoint", *REQUESTS):
+            (self.folder / name).unlink(missing_ok=True)
+        if self.specification.get("throw_away"):
+            remove_shared_memory(self.folder / "cluster/data/postmaster.pid")
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def asked(self, request: str) -> bool:
         return (self.folder / request).exists()
 
-    def run(self) -> None:
-        # No process of PostgreSQL holds the lock we took: whatever the file says is over, and the
-        # process id in it may by now be somebody else's, which would keep PostgreSQL from starting.
-        (self.folder / "cluster/data/postmaster.pid").unlink(missing_ok=True)
-        while not self.over():
-            self.keep_alive()
-            time.sleep(POLL_SECONDS)
-        self.stop()
-        if not self.moved():
-            for name in ("endpoint", "hold", "hurry", "stop", "down"):
-                (self.folder / name).unlink(missing_ok=True)
-            if self.specification["remove"]:
-                shutil.rmtree(self.folder, ignore_errors=True)
-
-    def over(self) -> bool:
+    def is_over(self) -> bool:
         return (
-            self.stopping
-            or self.moved()
-            or self.asked("stop")
+            self.terminated
             or self.quick_deaths >= QUICK_DEATHS
-            or self.unused()
+            or self.was_moved()
+            or self.asked("stop")
+            or self.is_unused()
         )
 
-    def moved(self) -> bool:
+    def was_moved(self) -> bool:
         """Whether our folder was moved or deleted under us."""
+        held = os.fstat(self.supervisor_lock)
         try:
-            return not os.path.samestat(
-                os.fstat(self.supervisor), os.stat(self.folder / "supervisor")
-            )
+            return not os.path.samestat(held, (self.folder / "supervisor").stat())
         except OSError:
             return True
 
-    def unused(self) -> bool:
-        """Whether nobody came for long enough. The lease then stays ours until we have left."""
+    def is_unused(self) -> bool:
+        """Whether nobody has used us for long enough; the lease is then ours until we have left."""
+        now = time.monotonic()
         try:
             fcntl.flock(self.lease, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            self.last_used = time.monotonic()
+            self.last_used = now
             return False
         if self.asked("hold"):
-            self.last_used = time.monotonic()
-        patience = 0 if self.asked("hurry") else self.specification["idle_seconds"]
-        if time.monotonic() - self.last_used >= patience and not self.asked("hold"):
+            self.last_used = now
+        elif self.asked("hurry") or now - self.last_used >= self.specification["idle_seconds"]:
             return True
         fcntl.flock(self.lease, fcntl.LOCK_UN)
         return False
 
-    def keep_alive(self) -> None:
-        if self.server is not None and self.server.poll() is not None:
-            self.server = None
-            quick = time.monotonic() - self.started < QUICK_DEATH_SECONDS
-            self.quick_deaths = self.quick_deaths + 1 if quick else 0
-        if self.server is None and not self.asked("down") and self.quick_deaths < QUICK_DEATHS:
+    def revive(self) -> None:
+        quick = time.monotonic() - self.started < QUICK_DEATH_SECONDS
+        self.quick_deaths = self.quick_deaths + 1 if quick else 0
+        if self.quick_deaths < QUICK_DEATHS:
+            self.started = time.monotonic()
             self.start()
 
+    def publish(self, host: str, port: int, **more: int) -> None:
+        """Say where the server is, all at once."""
+        aside = self.folder / "endpoint.new"
+        aside.write_text(json.dumps({"host": host, "port": port, **more}))
+        aside.replace(self.folder / "endpoint")
+
+
+class PostgresSupervisor(Supervisor):
+    """Runs `postgres` as a child."""
+
+    server: subprocess.Popen[bytes] | None = None
+
     def start(self) -> None:
-        fixed, self.started = self.specification["port"], time.monotonic()
-        port = fixed or free_port(self.last_port())
-        self.server = subprocess.Popen(  # noqa: S603
+        if self.server is None:
+            # Nobody but us holds the server's lock, so this file is of a server long gone, and the
+            # process id in it may by now be somebody else's, which would keep PostgreSQL from
+            # starting.
+            (self.folder / "cluster/data/postmaster.pid").unlink(missing_ok=True)
+        port = self.specification["port"] or self.free_port()
+        self.server = subprocess.Popen(
             [*self.specification["command"], "-p", str(port)],
             stdin=subprocess.DEVNULL,
             cwd="/",
             env=self.specification["environment"],
             pass_fds=[self.server_lock],
             start_new_session=True,
-            preexec_fn=die_with_supervisor,
+            preexec_fn=stop_when_parent_dies,  # noqa: PLW1509  (we have one thread)
             **self.specification["run_as"],
         )
-        said = json.dumps({"port": port, "postmaster": self.server.pid})
-        aside = self.folder / "endpoint.new"
-        aside.write_text(said)
         (self.folder / "port").write_text(str(port))
-        aside.rename(self.folder / "endpoint")
+        self.publish("127.0.0.1", port, postmaster=self.server.pid)
 
-    def last_port(self) -> int:
-        """The port of the last run, so that a kernel's connections work again after a crash."""
+    def free_port(self) -> int:
+        """The port of last time if it is free, so that a kernel's engine finds the server again."""
         try:
-            return int((self.folder / "port").read_text())
+            last = int((self.folder / "port").read_text())
         except (OSError, ValueError):
-            return 0
+            last = 0
+        for port in (last, 0):
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    probe.bind(("127.0.0.1", port))
+                except OSError:
+                    continue
+                return int(probe.getsockname()[1])
+        sys.exit("no free port on 127.0.0.1")
+
+    def is_alive(self) -> bool:
+        return self.server is not None and self.server.poll() is None
 
     def stop(self) -> None:
         if self.server is None:
             return
-        fast_then_immediate_then_none = ((signal.SIGINT, 20), (signal.SIGQUIT, 5), (signal.SIGKILL, 5))
-        for request, seconds in fast_then_immediate_then_none:
-            if self.server.poll() is None:
+        for request, seconds in ((FAST, 20), (IMMEDIATE, 5), (signal.SIGKILL, 5)):
+            if self.is_alive():
                 self.server.send_signal(request)
             try:
                 self.server.wait(seconds)
@@ -175,20 +194,38 @@ class Supervisor:
             return
 
 
-def main() -> None:
+def stop_when_parent_dies() -> None:
+    """Have Linux stop this process when its parent is killed. Other systems cannot."""
+    if sys.platform == "linux":
+        pr_set_pdeathsig = 1
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, FAST)
+
+
+def remove_shared_memory(postmaster_file: Path) -> None:
+    """Give back the small System V segment that a killed PostgreSQL leaves, and would reuse."""
+    try:
+        segment = int(postmaster_file.read_text().splitlines()[6].split()[1])
+    except (OSError, ValueError, IndexError):
+        return  # it stopped in good order
+    ipc_rmid = 0
+    ctypes.CDLL(None).shmctl(segment, ipc_rmid, None)
+
+
+def supervise(kind: type[Supervisor]) -> None:
+    """Supervise in a process that belongs to nobody, and return from this one at once."""
     os.umask(0o077)
-    supervisor = Supervisor(json.loads(sys.argv[1]))
+    supervisor = kind(json.loads(sys.argv[1]))
     if os.fork():
         os._exit(0)
 
-    def stop(*_: object) -> None:
-        supervisor.stopping = True
+    def terminate(*_: object) -> None:
+        supervisor.terminated = True
 
-    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGTERM, terminate)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     supervisor.run()
 
 
 if __name__ == "__main__":
-    main()
+    supervise(PostgresSupervisor)
