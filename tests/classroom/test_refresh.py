@@ -111,3 +111,10 @@ def test_a_figure_is_shown_once_and_with_words(notebook: Callable[..., Path]) ->
     first = path.read_bytes()
     refresh([path])
     assert path.read_bytes() == first
+
+
+def test_notebooks_are_found_in_order_or_by_number(tmp_path: Path) -> None:
+    for name in ("11-b.ipynb", "02-a.ipynb", "notes.ipynb", "12-c.md"):
+        (tmp_path / name).touch()
+    assert [path.name for path in files.find(folder=tmp_path)] == ["02-a.ipynb", "11-b.ipynb"]
+    assert [path.name for path in files.find([11, 3], tmp_path)] == ["11-b.ipynb"]

@@ -60,6 +60,7 @@ async def _attempt(exercise: Exercise, answer: object, given: tuple[object, ...]
 
 
 def _not_yet(exercise: Exercise, seen: str, expected: str, hint: int) -> Verdict:
+    hint = min(max(hint, 1), len(exercise.hints))
     lines = [
         f"○ Exercise {exercise.id}, {exercise.title}: not yet",
         f"  seen:     {seen}",

@@ -105,10 +105,8 @@ def _event_row(item: Any) -> dict[str, Any]:
 
 
 def _is_number(values: list[Any]) -> bool:
-    return all(
-        isinstance(value, int | float | Decimal | None) and not isinstance(value, bool)
-        for value in values
-    )
+    known = [value for value in values if value is not None]
+    return bool(known) and all(type(value) in {int, float, Decimal} for value in known)
 
 
 def _html(columns: list[str], cells: list[list[str]], numeric: list[bool], caption: str) -> str:
