@@ -35,6 +35,14 @@ class EventStoreConnectionError(EventStoreError):
     stored: repeat it with the same events, which is safe, to find out."""
 
 
+class DatabaseError(EventStoreError):
+    """PostgreSQL refused a statement; `sqlstate` is its five-character code."""
+
+    def __init__(self, message: str, sqlstate: str | None = None) -> None:
+        super().__init__(message)
+        self.sqlstate = sqlstate
+
+
 class SchemaError(EventStoreError):
     """A table, column or function is missing; the message names the migration that adds it."""
 
@@ -44,9 +52,9 @@ class PositionNotFoundError(EventStoreError):
 
     def __init__(self, position: object) -> None:
         super().__init__(
-            f"This log has no event at position {position}. It may have been restored from an older "
-            "backup, or the position belongs to another log. Compare what the reader has processed "
-            "with the log; start it again from position 0 if in doubt."
+            f"This log has no event at position {position}. It may have been restored from an "
+            "older backup, or the position belongs to another log. Compare what the reader has "
+            "processed with the log; start it again from position 0 if in doubt."
         )
         self.position = position
 

@@ -1,0 +1,278 @@
+"""An event store in PostgreSQL, over asyncpg."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from datetime import datetime
+from typing import Self, TypeVar
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+
+from eventsource.asyncpg_pool import AsyncpgPool, Row
+from eventsource.events.base import DomainEvent
+from eventsource.events.registry import EventRegistry, default_registry
+from eventsource.exceptions import DatabaseError, SchemaError
+from eventsource.observability import (
+    ATTR_AGGREGATE_ID,
+    ATTR_AGGREGATE_TYPE,
+    ATTR_EVENT_COUNT,
+    ATTR_EXPECTED_VERSION,
+    ATTR_FROM_VERSION,
+    Tracer,
+    create_tracer,
+)
+from eventsource.serialization import decode_stored
+from eventsource.stores import postgresql_statements as sql
+from eventsource.stores.interface import (
+    AppendResult,
+    EventStore,
+    EventStream,
+    ReadOptions,
+    StoredEvent,
+    check_aware,
+    check_batch,
+    check_expected_version,
+    stream_id_of,
+)
+from eventsource.stores.postgresql_append import Append
+from eventsource.stores.postgresql_pages import feed_rows, stream_rows
+from eventsource.stores.postgresql_table import EventsTable, probe
+from eventsource.type_conversion import DefaultTypeConverter, TypeConverter
+
+T = TypeVar("T")
+Need = Callable[[EventsTable], str | None]
+
+_UNDEFINED = {"42P01", "42703", "42883"}  # table, column, function
+
+
+class PostgreSQLEventStore(EventStore):
+    """Works on the shipped tables, plain or partitioned, and on a minimal `events` table, which
+    only lacks the global feed. You own the engine and dispose it.
+
+    Every append is one transaction of its own; with `outbox_enabled` it also queues each event in
+    `event_outbox`. Text in free-form data such as `metadata` comes back as a UUID or a time where
+    `type_converter` says so: by default for keys ending in `_id`, except `string_id_fields`, for
+    `uuid_fields`, and for keys ending in `_at`. Fields with a type never change type.
+    """
+
+    def __init__(
+        self,
+        session_factory: async_sessionmaker[AsyncSession],
+        *,
+        event_registry: EventRegistry | None = None,
+        outbox_enabled: bool = False,
+        tracer: Tracer | None = None,
+        enable_tracing: bool = True,
+        type_converter: TypeConverter | None = None,
+        uuid_fields: Iterable[str] | None = None,
+        string_id_fields: Iterable[str] | None = None,
+        auto_detect_uuid: bool = True,
+    ) -> None:
+        self._session_factory = session_factory
+        self._pool = AsyncpgPool(session_factory)
+        self._event_registry = event_registry or default_registry
+        self._outbox_enabled = outbox_enabled
+        self._tracer = tracer or create_tracer(__name__, enable_tracing)
+        self._converter = type_converter or DefaultTypeConverter(
+            uuid_fields=uuid_fields,
+            string_id_fields=string_id_fields,
+            auto_detect_uuid=auto_detect_uuid,
+        )
+        self._known_table: EventsTable | None = None
+
+    @classmethod
+    def with_strict_uuid_detection(
+        cls,
+        session_factory: async_sessionmaker[AsyncSession],
+        uuid_fields: Iterable[str],
+        *,
+        event_registry: EventRegistry | None = None,
+        outbox_enabled: bool = False,
+        enable_tracing: bool = True,
+    ) -> Self:
+        """In free-form data only these keys hold UUIDs."""
+        return cls(
+            session_factory,
+            event_registry=event_registry,
+            outbox_enabled=outbox_enabled,
+            enable_tracing=enable_tracing,
+            type_converter=DefaultTypeConverter.strict(uuid_fields),
+        )
+
+    @property
+    def session_factory(self) -> async_sessionmaker[AsyncSession]:
+        return self._session_factory
+
+    @property
+    def event_registry(self) -> EventRegistry:
+        return self._event_registry
+
+    @property
+    def outbox_enabled(self) -> bool:
+        return self._outbox_enabled
+
+    async def append_events(
+        self,
+        aggregate_id: UUID,
+        aggregate_type: str,
+        events: Sequence[DomainEvent],
+        expected_version: int,
+    ) -> AppendResult:
+        check_expected_version(expected_version)
+        batch = check_batch(aggregate_id, aggregate_type, events)
+        for event in batch:
+            self._event_registry.get(event.event_type)  # or nobody could read it again
+        with self._tracer.span(
+            "postgresql_event_store.append_events",
+            {
+                ATTR_AGGREGATE_ID: str(aggregate_id),
+                ATTR_AGGREGATE_TYPE: aggregate_type,
+                ATTR_EVENT_COUNT: len(batch),
+                ATTR_EXPECTED_VERSION: expected_version,
+            },
+        ):
+            return await self._with_table(
+                lambda table: table.append_problem(outbox=self._outbox_enabled),
+                lambda table: self._append(
+                    table, aggregate_id, aggregate_type, batch, expected_version
+                ),
+            )
+
+    async def _append(
+        self,
+        table: EventsTable,
+        aggregate_id: UUID,
+        aggregate_type: str,
+        batch: list[DomainEvent],
+        expected_version: int,
+    ) -> AppendResult:
+        append = Append(
+            self._pool, table, self._outbox_enabled, aggregate_id, aggregate_type, expected_version
+        )
+        return await (append.run(batch) if batch else append.head())
+
+    async def get_events(
+        self,
+        aggregate_id: UUID,
+        aggregate_type: str | None = None,
+        from_version: int = 0,
+        from_timestamp: datetime | None = None,
+        to_timestamp: datetime | None = None,
+    ) -> EventStream:
+        check_aware(from_timestamp, "from_timestamp")
+        check_aware(to_timestamp, "to_timestamp")
+        with self._tracer.span(
+            "postgresql_event_store.get_events",
+            {ATTR_AGGREGATE_ID: str(aggregate_id), ATTR_FROM_VERSION: from_version},
+        ):
+            if aggregate_type and from_version <= 0 and not from_timestamp and not to_timestamp:
+                rows = await self._fetch(sql.STREAM, aggregate_id, aggregate_type)
+            else:
+                rows = await self._fetch(
+                    sql.STREAM_PART if aggregate_type else sql.STREAMS_OF_ID,
+                    aggregate_id,
+                    aggregate_type,
+                    from_version,
+                    from_timestamp,
+                    to_timestamp,
+                )
+            return self._stream(aggregate_id, aggregate_type, rows)
+
+    def _stream(
+        self, aggregate_id: UUID, aggregate_type: str | None, rows: list[Row]
+    ) -> EventStream:
+        if not rows:
+            return EventStream.empty(aggregate_id, aggregate_type or "Unknown")
+        last = rows[-1]
+        return EventStream(
+            aggregate_id,
+            aggregate_type or last["only_type"] or "Unknown",
+            [self._event(aggregate_id, row) for row in rows if row["payload"] is not None],
+            last["stream_version"],
+        )
+
+    async def get_events_by_type(
+        self,
+        aggregate_type: str,
+        tenant_id: UUID | None = None,
+        from_timestamp: datetime | None = None,
+    ) -> list[DomainEvent]:
+        check_aware(from_timestamp, "from_timestamp")
+        rows = await self._fetch(
+            sql.BY_TYPE, aggregate_type, tenant_id is None, _text(tenant_id), from_timestamp
+        )
+        return [self._event(row["aggregate_id"], row) for row in rows]
+
+    async def event_exists(self, event_id: UUID) -> bool:
+        return bool(await self._fetch(sql.EVENT_EXISTS, event_id))
+
+    async def get_stream_version(self, aggregate_id: UUID, aggregate_type: str) -> int:
+        rows = await self._fetch(sql.HEAD, aggregate_id, aggregate_type)
+        return int(rows[0]["version"]) if rows else 0
+
+    async def get_global_position(self) -> int:
+        """The last position a reader may see now; an append under way can hold it back."""
+        rows = await self._fetch(sql.FEED_END, need=EventsTable.feed_problem)
+        return int(rows[0]["global_position"]) if rows else 0
+
+    async def read_stream(
+        self, stream_id: str, options: ReadOptions | None = None
+    ) -> AsyncIterator[StoredEvent]:
+        async for row in stream_rows(self._fetch, stream_id, options or ReadOptions()):
+            yield self._stored(row)
+
+    async def read_all(self, options: ReadOptions | None = None) -> AsyncIterator[StoredEvent]:
+        """As the port says; ends at the oldest append still under way in this database, whose
+        events, and those after them, a later read delivers. Holds no connection while you work."""
+        async for row in feed_rows(self._fetch, options or ReadOptions()):
+            yield self._stored(row)
+
+    def _event(self, aggregate_id: UUID, row: Row) -> DomainEvent:
+        place = f"{aggregate_id}:{row['aggregate_type']}/{row['version']}"
+        return decode_stored(
+            self._event_registry, row["event_type"], row["payload"], self._converter, place
+        )
+
+    def _stored(self, row: Row) -> StoredEvent:
+        stream_id = stream_id_of(row["aggregate_id"], row["aggregate_type"])
+        place = f"{stream_id}/{row['version']}, position {row['transaction']}:{row['position']}"
+        event = decode_stored(
+            self._event_registry, row["event_type"], row["payload"], self._converter, place
+        )
+        return StoredEvent(
+            event,
+            stream_id,
+            row["version"],
+            row["position"],
+            row["created_at"],
+            row["transaction"],
+        )
+
+    async def _fetch(
+        self, statement: str, *arguments: object, need: Need = EventsTable.stream_problem
+    ) -> list[Row]:
+        return await self._with_table(
+            need, lambda table: self._pool.fetch(table.fill(statement), *arguments)
+        )
+
+    async def _with_table(self, need: Need, work: Callable[[EventsTable], Awaitable[T]]) -> T:
+        """Do the work on the table as it was last seen, and look again if that no longer fits."""
+        table = await self._table(need)
+        try:
+            return await work(table)
+        except DatabaseError as error:
+            if error.sqlstate not in _UNDEFINED:
+                raise
+        self._known_table = None
+        return await work(await self._table(need))
+
+    async def _table(self, need: Need) -> EventsTable:
+        table = self._known_table
+        if table is None or need(table):
+            table = self._known_table = await probe(self._pool)
+            if problem := need(table):
+                raise SchemaError(problem)
+        return table
+
+
+def _text(tenant_id: UUID | None) -> str | None:
+    return None if tenant_id is None else str(tenant_id)
