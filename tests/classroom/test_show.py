@@ -72,7 +72,7 @@ def test_a_table_without_rows_says_so(page: list[dict[str, str]]) -> None:
     assert page[0]["text/plain"] == "no rows"
 
 
-def test_a_table_returns_the_values_as_they_were(page: list[dict[str, str]]) -> None:
+def test_a_table_returns_a_frame_that_shows_the_same(page: list[dict[str, str]]) -> None:
     frame = table(
         [{"id": ORDER, "version": 1, "note": None}, {"id": ORDER, "version": 2, "note": "x"}]
     )

@@ -38,9 +38,11 @@ def table(rows: Iterable[Any] | pd.DataFrame, *, caption: str = "") -> pd.DataFr
     """Show rows (mappings, dataclasses, pydantic models or a frame) and return them as a frame.
 
     UUIDs show their first eight characters, times `YYYY-MM-DD HH:MM:SS` in UTC, None as NULL.
-    The frame holds the values as they were.
+    The frame has pandas' own types, as `infer_objects` chooses them.
     """
-    records = [*map(_record, rows.to_dict("records") if isinstance(rows, pd.DataFrame) else rows)]
+    if isinstance(rows, pd.DataFrame):
+        rows = rows.astype(object).where(rows.notna(), None).to_dict("records")
+    records = [*map(_record, rows)]
     columns = list(dict.fromkeys(name for record in records for name in record))
     cells = [[cell_text(record.get(name)) for name in columns] for record in records]
     numeric = [_is_number([record.get(name) for record in records]) for name in columns]
