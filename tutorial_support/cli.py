@@ -1,1 +1,127 @@
-def main() -> None: ...
+"""`tutorial`: JupyterLab with a running database, and what keeps both in order."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from . import console
+from .database.commands import app as database_commands
+from .database.errors import DatabaseUnavailable
+from .database.server import find_server, shared_server
+from .database.urls import connection_to
+from .doctor import examine
+from .paths import jupyter_environment, notebooks_folder
+
+if TYPE_CHECKING:
+    from .notebooks import Problem
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="Learn event sourcing in Python, on a real PostgreSQL that starts by itself.",
+)
+app.add_typer(database_commands, name="db")
+
+Number = Annotated[int | None, typer.Argument(help="The notebook's number.", show_default=False)]
+Numbers = Annotated[
+    list[int] | None, typer.Argument(help="Notebook numbers; all without.", show_default=False)
+]
+
+
+@app.command()
+def lab(
+    number: Number = None,
+    browser: Annotated[bool, typer.Option(help="Open a browser window.")] = True,
+) -> None:
+    """Open JupyterLab on the notebooks, or on one of them, with the database running.
+
+    Ctrl-C ends both.
+    """
+    notebook = _notebooks([number])[0] if number is not None else None
+    with console.out.status("Starting PostgreSQL ..."):
+        asyncio.run(_start_database())
+    # `-y`: the first Ctrl-C ends it. The rest keeps it on this machine, and from calling home.
+    command = [
+        sys.executable,
+        "-m",
+        "jupyterlab",
+        "-y",
+        f"--ServerApp.root_dir={notebooks_folder()}",
+    ]
+    command += ["--ServerApp.ip=127.0.0.1", "--LabApp.news_url=None"]
+    command += ["--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
+    command += [] if browser else ["--no-browser"]
+    command += ["--allow-root"] if sys.platform != "win32" and os.geteuid() == 0 else []
+    command += [str(notebook)] if notebook else []
+    environment = os.environ | jupyter_environment()
+    if sys.platform == "win32":
+        sys.exit(subprocess.run(command, env=environment, check=False).returncode)
+    sys.stdout.flush()
+    os.execve(command[0], command, environment)
+
+
+def _notebooks(numbers: list[int] | None) -> list[Path]:
+    """All notebooks, or those with these numbers. Fails for a number that has none."""
+    from .notebooks import find, number_of
+
+    there = {number_of(path): path for path in find()}
+    for number in numbers or ():
+        if number not in there:
+            known = ", ".join(map(str, there)) or "none yet"
+            console.fail(f"There is no notebook {number}. There are: {known}.", code=2)
+    return [there[number] for number in numbers or there]
+
+
+async def _start_database() -> None:
+    """Have the database running, for as long as the program that replaces this process runs."""
+    server = await find_server()
+    async with connection_to(server.url):
+        pass
+    if (ours := shared_server()) is not None and sys.platform != "win32":
+        ours.keep_lease_across_exec()
+        ours.request("hurry")
+
+
+@app.command()
+def doctor() -> None:
+    """Say what is found, what is missing and what to type; fails when no database can be had."""
+    sys.exit(asyncio.run(examine()))
+
+
+@app.command()
+def refresh(numbers: Numbers = None) -> None:
+    """Execute notebooks again and write back the outputs that really changed."""
+    from .notebooks import refresh
+
+    _report(refresh(_notebooks(numbers)))
+
+
+@app.command()
+def lint(numbers: Numbers = None) -> None:
+    """Check that notebooks keep to the course's form."""
+    from .notebooks import lint
+
+    _report(lint(_notebooks(numbers)))
+
+
+def _report(problems: "list[Problem]") -> None:
+    for problem in problems:
+        console.out.print(str(problem), markup=False)
+    if problems:
+        sys.exit(1)
+
+
+def main() -> None:
+    try:
+        app()
+    except DatabaseUnavailable as error:
+        console.fail(error)
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -113,6 +113,25 @@ async def create_kept(server: Server, name: str) -> URL:
     return server.url.set(database=name)
 
 
+async def sizes(connection: asyncpg.Connection) -> list[tuple[str, str]]:
+    """The course's databases on a server and how large they are."""
+    rows = await connection.fetch(
+        "SELECT datname, pg_size_pretty(pg_database_size(oid)) AS size FROM pg_database "
+        "WHERE (starts_with(datname, $1) OR datname = $2) AND datallowconn ORDER BY datname",
+        PREFIX,
+        COURSE_DATABASE,
+    )
+    return [(row["datname"], row["size"]) for row in rows]
+
+
+async def drop_kept(connection: asyncpg.Connection, name: str) -> bool:
+    """Drop a database of the course, whoever is connected to it. Tells whether there was one."""
+    if name not in [name for name, _ in await sizes(connection)]:
+        return False
+    await _drop(connection, name)
+    return True
+
+
 async def drop_leftovers(server: Server, connection: asyncpg.Connection) -> None:
     """Drop the databases whose processes are gone."""
     for file in server.runs.glob("*"):

@@ -13,9 +13,10 @@ from typing import Self
 import psutil
 
 from . import databases, locks
+from .choice import find_programs, nothing_found
 from .cluster import Cluster
 from .errors import DatabaseUnavailable
-from .server import Server, cluster_in, find_programs, nothing_found
+from .server import Server, cluster_in
 
 IDLE_SECONDS = 1.0
 DEATH_SECONDS = 10.0

