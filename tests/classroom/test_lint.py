@@ -176,225 +176,107 @@ def with_lines(count: int, cells: int = 1) -> Change:
     return change
 
 
-BROKEN: list[tuple[Any, str, Change, str]] = [
-    (
-        frame.head,
-        "another number",
-        replaced("# Tutorial 2:", "# Tutorial 3:"),
-        "'# Tutorial 2: Title'",
-    ),
-    (frame.head, "no difficulty", replaced("Beginner ·", "Fine ·"), "beginner, intermediate"),
-    (frame.head, "no minutes", replaced("20 minutes", "a while"), "minutes it takes"),
-    (frame.head, "no phase", replaced("Phase 1", "Part 1"), "the phase"),
-    (frame.head, "no place in the course", replaced("2 of 21", "2nd"), "'2 of 21'"),
-    (frame.head, "no Binder link", replaced("mybinder.org", "example.org"), "no Binder link"),
-    (frame.head, "a second title", replaced("## Store", "# Store"), "only the title"),
-    (frame.navigation, "no way on", replaced("· Next: 3", ""), "is missing"),
-    (
-        frame.navigation,
-        "no way back",
-        replaced("Previous: [1](01-before.ipynb)", "Previous: 1"),
-        "must link to 01-before.ipynb",
-    ),
-    (
-        frame.lists,
-        "nothing to learn",
-        replaced("- Store one event.", "Store one event."),
-        "'What you will do' needs a list",
-    ),
-    (
-        frame.lists,
-        "a recap that forgets",
-        replaced("- You stored what happened.\n", ""),
-        "2 things to learn, 1 in the recap",
-    ),
-    (
-        frame.lists,
-        "a recap of something else",
-        replaced("You stored what happened", "You had fun"),
-        "does not take up",
-    ),
-    (frame.parameters, "no parameters", tagged(cell=2), "no cell tagged 'parameters'"),
-    (
-        frame.parameters,
-        "parameters too late",
-        lambda nb: nb.cells.insert(2, new_code_cell("x = 1")),
-        "must be the first code cell",
-    ),
-    (frame.parameters, "no seed", replaced("seed = 2", ""), "does not set seed"),
-    (
-        frame.parameters,
-        "a misspelt parameter",
-        replaced("seed = 2", "sede = 2"),
-        "unknown parameters: sede",
-    ),
-    (
-        frame.parameters,
-        "a database given",
-        replaced("database_url = None", 'database_url = "x"'),
-        "must be None",
-    ),
-    (frame.parameters, "no set-up", replaced("open_database(", "open_("), "open the only database"),
-    (
-        frame.parameters,
-        "a second database",
-        replaced('check("it', 'open_database("2")\ncheck("it'),
-        "open the only database",
-    ),
-    (frame.order, "no needs", replaced("## What you need", "## Use"), "the first sections must be"),
-    (
-        frame.order,
-        "no questions",
-        replaced("## Check yourself", "## Check it"),
-        "the last sections must be",
-    ),
-    (frame.order, "nothing breaks", replaced("## Break it", "## Look"), "no section 'Break it"),
-    (
-        frame.order,
-        "a break without proof",
-        replaced("with expect(ValueError):\n    int('x')", "x = 1"),
-        "must prove what breaks",
-    ),
-    (
-        frame.order,
-        "a title without verb",
-        replaced("## Store an event", "## Events"),
-        "must start with a verb",
-    ),
-    (
-        frame.exercises,
-        "an exercise without check",
-        replaced('check_exercise("2.1"', 'checked("2.1"'),
-        "checked in exactly one cell",
-    ),
-    (
-        frame.exercises,
-        "a stub that was filled",
-        replaced("name = None", 'name = "OrderPlaced"'),
-        "differs from exercise 2.1",
-    ),
-    (
-        frame.exercises,
-        "another hint",
-        replaced("What happened?", "What happens?"),
-        "differs from exercise 2.2",
-    ),
-    (frame.questions, "too few questions", replaced(QUESTIONS, "Well?"), "not 0"),
-    (content.budgets, "too many cells", with_lines(1, cells=30), "code cells; at most 30"),
-    (content.budgets, "too much code", with_lines(30, cells=10), "lines of code; at most 300"),
-    (content.budgets, "a long cell", with_lines(31), "31 lines of code; at most 30"),
-    (
-        content.budgets,
-        "a long paragraph",
-        replaced("An event says", "An event says " + "so " * 220),
-        "a paragraph of 7 lines",
-    ),
-    (
-        content.words,
-        "a word of comfort",
-        replaced("An event says", "An event simply says"),
-        "'simply' helps nobody",
-    ),
-    (content.tagging, "an allowed error", tagged("raises-exception"), "no raises-exception"),
-    (
-        content.tagging,
-        "a misspelt tag",
-        tagged("nbval-ignore-outputs"),
-        "unknown tags: nbval-ignore-outputs",
-    ),
-    (content.tagging, "a tag of one tool", tagged("nbval-skip"), "give both"),
-    (content.tagging, "a cell hidden for some", tagged("hide-input"), "give both"),
-    (
-        content.targets,
-        "a dead link",
-        replaced("Name events after", "[See](99-no.ipynb)"),
-        "leads nowhere",
-    ),
-    (
-        content.targets,
-        "a picture from afar",
-        replaced("Name events after", "![a](https://x.org/a.png)"),
-        "from another site",
-    ),
-    (
-        content.pictures,
-        "a silent picture in text",
-        replaced("Name events after", "![](../README.md)"),
-        "without alternative text",
-    ),
-    (
-        content.pictures,
-        "a silent img in text",
-        replaced("Name events after", '<img src="a.png">'),
-        "without alternative text",
-    ),
-    (content.pictures, "a bare picture", showing(image_png="aGk="), "show it with figure"),
-    (
-        content.pictures,
-        "a silent svg",
-        showing(text_html='<svg role="img" viewBox="0 0 1 1"></svg>'),
-        "show it with figure",
-    ),
-    (content.outputs, "no output", lambda nb: nb.cells[5].update(outputs=[]), "nothing is stored"),
-    (content.outputs, "an error", failing, "KeyError: 'x'"),
-    (
-        content.outputs,
-        "a warning",
-        printing("a.py:1: UserWarning: old", name="stderr"),
-        "UserWarning: old",
-    ),
-    (content.outputs, "a path", printing("stored in /home/ann/data"), "a path of one machine"),
-    (
-        content.outputs,
-        "a path on Windows",
-        printing("stored in C:\\Users\\ann"),
-        "a path of one machine",
-    ),
-    (content.outputs, "a password", printing("postgresql://ann:secret@localhost/x"), "a password"),
-    (
-        content.outputs,
-        "an address",
-        showing(text_plain="<object object at 0x7f00aa11>"),
-        "memory address",
-    ),
-    (
-        content.imports,
-        "a private module",
-        replaced("import check", "import check\nfrom eventsource._core import x"),
-        "eventsource._core.x is private",
-    ),
-    (
-        content.imports,
-        "a private name",
-        replaced("import check", "import check\nfrom eventsource.stores import _guard"),
-        "_guard is private",
-    ),
-    (
-        content.imports,
-        "a private import",
-        replaced("import check", "import check\nimport eventsource._core"),
-        "_core is private",
-    ),
-    (
-        content.normal_form,
-        "a run out of order",
-        lambda nb: nb.cells[5].update(execution_count=9),
-        "tutorial refresh",
-    ),
-    (
-        content.normal_form,
-        "a viewer's settings",
-        lambda nb: nb.cells[5].metadata.update(collapsed=True),
-        "tutorial refresh",
-    ),
-]
+BROKEN: dict[Any, list[tuple[Change, str]]] = {
+    frame.head: [
+        (replaced("# Tutorial 2:", "# Tutorial 3:"), "'# Tutorial 2: Title'"),
+        (replaced("Beginner ·", "Fine ·"), "beginner, intermediate"),
+        (replaced("20 minutes", "a while"), "minutes it takes"),
+        (replaced("Phase 1", "Part 1"), "the phase"),
+        (replaced("2 of 21", "2nd"), "'2 of 21'"),
+        (replaced("mybinder.org", "example.org"), "no Binder link"),
+        (replaced("## Store", "# Store"), "only the title"),
+    ],
+    frame.navigation: [
+        (replaced("· Next: 3", ""), "is missing"),
+        (replaced("Previous: [1](01-before.ipynb)", "Previous: 1"), "must link to 01-before.ipynb"),
+    ],
+    frame.lists: [
+        (replaced("- Store one event.", "Store one event."), "'What you will do' needs a list"),
+        (replaced("- You stored what happened.\n", ""), "2 things to learn, 1 in the recap"),
+        (replaced("You stored what happened", "You had fun"), "does not take up"),
+    ],
+    frame.parameters: [
+        (tagged(cell=2), "no cell tagged 'parameters'"),
+        (lambda nb: nb.cells.insert(2, new_code_cell("x = 1")), "must be the first code cell"),
+        (replaced("seed = 2", ""), "does not set seed"),
+        (replaced("seed = 2", "sede = 2"), "unknown parameters: sede"),
+        (replaced("database_url = None", 'database_url = "x"'), "must be None"),
+        (replaced("open_database(", "open_("), "open the only database"),
+        (replaced('check("it', 'open_database("2")\ncheck("it'), "open the only database"),
+    ],
+    frame.order: [
+        (replaced("## What you need", "## Use"), "the first sections must be"),
+        (replaced("## Check yourself", "## Check it"), "the last sections must be"),
+        (replaced("## Break it", "## Look"), "no section 'Break it"),
+        (replaced("with expect(ValueError):\n    int('x')", "x = 1"), "must prove what breaks"),
+        (replaced("## Store an event", "## Events"), "must start with a verb"),
+    ],
+    frame.exercises: [
+        (replaced('check_exercise("2.1"', 'checked("2.1"'), "checked in exactly one cell"),
+        (replaced("name = None", 'name = "OrderPlaced"'), "differs from exercise 2.1"),
+        (replaced("What happened?", "What happens?"), "differs from exercise 2.2"),
+    ],
+    frame.questions: [
+        (replaced(QUESTIONS, "Well?"), "not 0"),
+    ],
+    content.budgets: [
+        (with_lines(1, cells=30), "code cells; at most 30"),
+        (with_lines(30, cells=10), "lines of code; at most 300"),
+        (with_lines(31), "31 lines of code; at most 30"),
+        (replaced("An event says", "An event says " + "so " * 220), "a paragraph of 7 lines"),
+    ],
+    content.words: [
+        (replaced("An event says", "An event simply says"), "'simply' helps nobody"),
+    ],
+    content.tagging: [
+        (tagged("raises-exception"), "no raises-exception"),
+        (tagged("nbval-ignore-outputs"), "unknown tags: nbval-ignore-outputs"),
+        (tagged("nbval-skip"), "give both"),
+        (tagged("hide-input"), "give both"),
+    ],
+    content.targets: [
+        (replaced("Name events after", "[See](99-no.ipynb)"), "leads nowhere"),
+        (replaced("Name events after", "![a](https://x.org/a.png)"), "from another site"),
+    ],
+    content.pictures: [
+        (replaced("Name events after", "![](../README.md)"), "without alternative text"),
+        (replaced("Name events after", '<img src="a.png">'), "without alternative text"),
+        (showing(image_png="aGk="), "show it with figure"),
+        (showing(text_html='<svg role="img" viewBox="0 0 1 1"></svg>'), "show it with figure"),
+    ],
+    content.outputs: [
+        (lambda nb: nb.cells[5].update(outputs=[]), "nothing is stored"),
+        (failing, "KeyError: 'x'"),
+        (printing("a.py:1: UserWarning: old", name="stderr"), "UserWarning: old"),
+        (printing("stored in /home/ann/data"), "a path of one machine"),
+        (printing("stored in C:\\Users\\ann"), "a path of one machine"),
+        (printing("postgresql://ann:secret@localhost/x"), "a password"),
+        (showing(text_plain="<object object at 0x7f00aa11>"), "memory address"),
+    ],
+    content.imports: [
+        (
+            replaced("import check", "import check\nfrom eventsource._core import x"),
+            "eventsource._core.x is private",
+        ),
+        (
+            replaced("import check", "import check\nfrom eventsource.stores import _guard"),
+            "_guard is private",
+        ),
+        (replaced("import check", "import check\nimport eventsource._core"), "_core is private"),
+    ],
+    content.normal_form: [
+        (lambda nb: nb.cells[5].update(execution_count=9), "tutorial refresh"),
+        (lambda nb: nb.cells[5].metadata.update(collapsed=True), "tutorial refresh"),
+    ],
+}
 
 
 @pytest.mark.parametrize(
     ("rule", "change", "message"),
     [
-        pytest.param(rule, change, message, id=f"{rule.__name__}: {name}")
-        for rule, name, change, message in BROKEN
+        pytest.param(rule, change, message, id=f"{rule.__name__}: {message}")
+        for rule, cases in BROKEN.items()
+        for change, message in cases
     ],
 )
 def test_a_broken_notebook_is_told_what_to_mend(
@@ -409,7 +291,7 @@ def test_a_broken_notebook_is_told_what_to_mend(
 
 
 def test_every_rule_is_broken_here() -> None:
-    assert {rule for rule, *_ in BROKEN} == {*frame.RULES, *content.RULES}
+    assert BROKEN.keys() == {*frame.RULES, *content.RULES}
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ def budgets(page: Page) -> Found:
             yield n, f"{size} lines of code; at most {CELL_LINES}, better 15: split it"
     for n, source in page.markdown:
         for paragraph in re.split(r"\n\s*\n", without_code(source)):
-            if not re.match(r"\s*([-*|#<>]|\d+\.)", paragraph):
+            if not re.match(r"\s*([-*] |[|#<>]|\d+\. )", paragraph):
                 size = sum(-(-len(line) // LINE_WIDTH) for line in paragraph.splitlines())
                 if size > PROSE_LINES:
                     yield n, f"a paragraph of {size} lines; at most {PROSE_LINES}: split or cut it"
