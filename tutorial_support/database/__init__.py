@@ -60,16 +60,19 @@ class Database:
         await self.close()
 
 
-async def open_database(name: str, url: str | None = None, *, keep: bool = False) -> Database:
+async def open_database(
+    name: str, url: str | None = None, *, keep: bool = False, empty: bool = False
+) -> Database:
     """A database with the course's schema for the notebook `name`, such as "11-postgresql".
 
     Finds PostgreSQL or starts one; `url` names a server or database of your own instead. The
     database is fresh and ends with `close`, or is dropped by the next run; with `keep=True` it is
-    the notebook's lasting one. Raises DatabaseUnavailable, which says what to do.
+    the notebook's lasting one; with `empty=True` it has no schema. Raises DatabaseUnavailable, which
+    says what to do.
     """
     lasting = databases.name_for(name)
     server = await find_server(url)
     if keep:
         return Database(name, server, await databases.create_kept(server, lasting), None)
-    location, claim = await databases.create(server, lasting)
+    location, claim = await databases.create(server, lasting, empty=empty)
     return Database(name, server, location, claim)

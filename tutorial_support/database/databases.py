@@ -13,6 +13,8 @@ from pathlib import Path
 import asyncpg
 from sqlalchemy import URL
 
+from eventsource.migrations import get_schema
+
 from . import locks
 from .errors import DatabaseUnavailable
 from .server import Server
@@ -31,14 +33,6 @@ def plain(connection: asyncpg.Connection) -> str:
     """How to make an empty database that encodes and sorts alike on every server."""
     provider = " LOCALE_PROVIDER libc" if connection.get_server_version().major >= 15 else ""
     return f"TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'{provider}"
-
-
-def schema() -> str:
-    try:
-        from eventsource.migrations import get_schema
-    except ImportError:
-        return ""
-    return get_schema("all")
 
 
 @dataclass
@@ -147,25 +141,24 @@ async def drop_leftovers(server: Server, connection: asyncpg.Connection) -> None
 
 async def template(server: Server, connection: asyncpg.Connection) -> str:
     """The name of the template with today's schema, made now if there is none."""
-    text = schema()
-    name = f"{PREFIX}template_{sha256((plain(connection) + text).encode()).hexdigest()[:12]}"
+    schema = get_schema("all")
+    name = f"{PREFIX}template_{sha256((plain(connection) + schema).encode()).hexdigest()[:12]}"
     if not await _exists(connection, name):
         async with _only_one(connection):
             if not await _exists(connection, name):
-                await _make_template(server, connection, name, text)
+                await _make_template(server, connection, name, schema)
     return name
 
 
 async def _make_template(
-    server: Server, connection: asyncpg.Connection, name: str, text: str
+    server: Server, connection: asyncpg.Connection, name: str, schema: str
 ) -> None:
     """Make it under another name, so that a template is always whole."""
     half_made = claim(server, f"{PREFIX}making")
     try:
         await _create(connection, half_made.name, plain(connection))
         async with connection_to(server.url.set(database=half_made.name)) as inside:
-            if text:
-                await inside.execute(text)
+            await inside.execute(schema)
         await connection.execute(f"ALTER DATABASE {quoted(half_made.name)} ALLOW_CONNECTIONS false")
         with suppress(asyncpg.DuplicateDatabaseError):
             await connection.execute(

@@ -60,8 +60,10 @@ def shared_server(idle_seconds: float = IDLE_SECONDS) -> ManagedServer | None:
     found = find_programs() if chosen() != "docker" else None
     if found is not None:
         return cluster_in(f"postgresql-{found.major}", found, idle_seconds=idle_seconds)
-    if chosen() in (None, "docker") and container.engine_version() is not None:
-        return DockerServer(cache_folder() / "docker", idle_seconds=idle_seconds)
+    if chosen() in (None, "docker"):
+        server = DockerServer(cache_folder() / "docker", idle_seconds=idle_seconds)
+        if server.is_supervised() or container.engine_version() is not None:
+            return server
     raise DatabaseUnavailable(nothing_found())
 
 
