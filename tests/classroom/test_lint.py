@@ -201,8 +201,7 @@ BROKEN: dict[Any, list[tuple[Change, str]]] = {
         (replaced("seed = 2", ""), "does not set seed"),
         (replaced("seed = 2", "sede = 2"), "unknown parameters: sede"),
         (replaced("database_url = None", 'database_url = "x"'), "must be None"),
-        (replaced("open_database(", "open_("), "open the only database"),
-        (replaced('check("it', 'open_database("2")\ncheck("it'), "open the only database"),
+        (replaced("open_database(", "open_("), "import and open the database"),
     ],
     frame.order: [
         (replaced("## What you need", "## Use"), "the first sections must be"),
