@@ -17,6 +17,7 @@ from eventsource.exceptions import DatabaseError, EventStoreConnectionError, Eve
 Row = Any
 
 _CONNECTION_LOST = ("08", "57P")
+_BROKEN = {"InterfaceError", "InternalClientError"}
 _UNDEFINED = {"42P01", "42703", "42883"}
 
 
@@ -108,7 +109,8 @@ class AsyncpgPool:
 
     def _translated(self, error: Exception) -> EventStoreError:
         sqlstate = getattr(error, "sqlstate", None)
-        lost = isinstance(error, OSError) or type(error).__name__ == "InterfaceError"
+        # InternalClientError: the server's farewell came between two of asyncpg's own steps.
+        lost = isinstance(error, OSError) or type(error).__name__ in _BROKEN
         if lost or (sqlstate or "").startswith(_CONNECTION_LOST):
             return EventStoreConnectionError(
                 f"The connection to PostgreSQL at {self._address} was lost. An append under way "
