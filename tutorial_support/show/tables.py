@@ -57,12 +57,17 @@ async def sql(db: Fetches, query: str, *args: Any, caption: str = "") -> pd.Data
     return table(await db.fetch(query, *args), caption=caption)
 
 
-def stream(events: Iterable[Any], *, caption: str = "") -> pd.DataFrame:
+def stream(events: Iterable[Any], *, caption: str = "", times: bool = True) -> pd.DataFrame:
     """Show what is in a stream, one event a row: its version, type, time and own fields.
 
     Takes events, stored events (the position in the log is shown as well) or an `EventStream`.
+    Leave out times that are those of the run: the page would change with every run.
     """
-    return table([_event_row(item) for item in getattr(events, "events", events)], caption=caption)
+    rows = [_event_row(item) for item in getattr(events, "events", events)]
+    if not times:
+        for row in rows:
+            del row["occurred at"]
+    return table(rows, caption=caption)
 
 
 def cell_text(value: Any) -> str:
