@@ -17,7 +17,7 @@ from tutorial_support.notebooks.refresh import kernel_client
 
 @dataclass
 class Learner:
-    """Has run the whole notebook, and now fills in exercise cells and runs their checks."""
+    """Has run the notebook to its last exercise, and now fills in the stubs and runs the checks."""
 
     client: NotebookClient
 
@@ -36,7 +36,8 @@ def learner(request: pytest.FixtureRequest) -> Iterator[Learner]:
     path: Path = request.param
     client = kernel_client(read(path), path.parent)
     with client.setup_kernel(env=dict(os.environ)):
-        for index, cell in enumerate(client.nb.cells):
+        checks = [i for i, cell in enumerate(client.nb.cells) if "check_exercise(" in cell.source]
+        for index, cell in enumerate(client.nb.cells[: checks[-1] + 1]):
             client.execute_cell(cell, index)
         yield Learner(client)
 
