@@ -8,7 +8,7 @@ import dataclasses
 import json
 import math
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -29,6 +29,7 @@ from eventsource.exceptions import (
 from eventsource.type_conversion import TypeConverter
 
 _SCALARS = (str, int, float, bool, bytes, Decimal, UUID, datetime, date, time, timedelta)
+_MOST_LEVELS = 150  # pydantic's JSON parser stops at 200
 _FREE_FORM = (Any, object, dict, list, Mapping)
 
 
@@ -43,9 +44,11 @@ def encode(event: DomainEvent) -> str:
     except (PydanticSerializationError, RecursionError) as error:
         _refuse_lossy_values(event)
         raise SerializationError(event.event_type, f"event {event.event_id}: {error}") from error
-    free, needs_look = _fields_to_watch(type(event))
-    if needs_look or "\\u0000" in text or any(getattr(event, name) for name in free):
+    free, is_plain = _fields_to_watch(type(event))
+    if not is_plain or "\\u0000" in text or any(getattr(event, name) for name in free):
         _refuse_lossy_values(event)
+    if not is_plain:
+        _prove_exact(event, text, free)
     return text
 
 
@@ -101,15 +104,16 @@ def _unreadable(
 
 @cache
 def _fields_to_watch(cls: type[DomainEvent]) -> tuple[tuple[str, ...], bool]:
-    """Names of the free-form fields, and whether a field could hide a lossy value from pydantic.
+    """Names of the free-form fields, and whether all others are plain.
 
-    Fields of plain scalars cannot: the event's own configuration refuses NaN when it is built.
+    A plain field is read back as it was written, and the event's own configuration has refused NaN
+    in it. A nested model may have another configuration, and a union of types picks one by looks.
     """
     free = tuple(n for n, field in cls.model_fields.items() if _is_free(field.annotation))
     plain = all(
         name in free or _is_plain(field.annotation) for name, field in cls.model_fields.items()
     )
-    return free, not plain
+    return free, plain
 
 
 def _is_free(annotation: Any) -> bool:
@@ -129,44 +133,83 @@ def _is_plain(annotation: Any) -> bool:
         return True
     if origin is Annotated:
         return _is_plain(arguments[0])
+    if _is_choice(annotation):
+        return False
     if origin is not None:
         return all(argument is ... or _is_plain(argument) for argument in arguments)
     return isinstance(annotation, type) and (annotation in _SCALARS or issubclass(annotation, Enum))
 
 
-def _refuse_lossy_values(event: DomainEvent) -> None:
-    free = _fields_to_watch(type(event))[0]
+def _is_choice(annotation: Any) -> bool:
+    """A union of several types, None aside."""
+    some = [argument for argument in get_args(annotation) if argument is not types.NoneType]
+    return get_origin(annotation) in (Union, types.UnionType) and len(some) > 1
+
+
+def _prove_exact(event: DomainEvent, text: str, free: tuple[str, ...]) -> None:
+    try:
+        copy = type(event).model_validate_json(text)
+    except ValidationError as error:
+        raise SerializationError(
+            event.event_type, f"event {event.event_id} could not be read again: {error}"
+        ) from error
     for name, value in event.__dict__.items():
-        for path, problem in _problems(value, name, in_free_form=name in free):
+        if name not in free and (read := getattr(copy, name)) != value:
             raise SerializationError(
-                event.event_type, f"event {event.event_id}: field '{path}' holds {problem}"
+                event.event_type,
+                f"event {event.event_id}: field '{name}' would come back as {read!r}, not as "
+                f"{value!r}; give it a narrower type",
             )
 
 
-def _problems(value: Any, path: str, *, in_free_form: bool) -> Iterator[tuple[str, str]]:
-    if isinstance(value, str):
-        if "\0" in value:
-            yield path, "the character U+0000, which PostgreSQL cannot store"
-        elif any("\ud800" <= character <= "\udfff" for character in value):
-            yield path, "half of a surrogate pair, which is no Unicode text"
-    elif isinstance(value, float):
-        if not math.isfinite(value):
-            yield path, f"{value}, which JSON has no number for"
-    elif isinstance(value, Mapping):
-        for key, item in value.items():
-            if in_free_form and not isinstance(key, str):
-                yield path, f"the key {key!r}; keys of JSON objects are strings"
-            yield from _problems(key, f"{path} (a key)", in_free_form=False)
-            yield from _problems(item, f"{path}.{key}", in_free_form=in_free_form)
-    else:
+def _refuse_lossy_values(event: DomainEvent) -> None:
+    free, fields = _fields_to_watch(type(event))[0], type(event).model_fields
+    pending: list[tuple[Any, str, int, bool]] = [
+        (value, name, 1, name in free or _is_choice(fields[name].annotation))
+        for name, value in event.__dict__.items()
+    ]
+    while pending:
+        value, path, depth, in_free_form = pending.pop()
+        problem = _problem(value, in_free_form)
+        if depth > _MOST_LEVELS:
+            path, problem = path.partition(".")[0], f"more than {_MOST_LEVELS} levels of nesting"
+        if problem:
+            raise SerializationError(
+                event.event_type, f"event {event.event_id}: field '{path}' holds {problem}"
+            )
         for key, item in _children(value):
-            yield from _problems(item, f"{path}.{key}", in_free_form=in_free_form)
+            if in_free_form and isinstance(value, Mapping) and not isinstance(key, str):
+                raise SerializationError(
+                    event.event_type,
+                    f"event {event.event_id}: field '{path}' holds the key {key!r}; keys of JSON "
+                    "objects are strings",
+                )
+            pending.append((key, f"{path} (a key)", depth, False))
+            pending.append((item, f"{path}.{key}", depth + 1, in_free_form))
 
 
-def _children(value: Any) -> Iterator[tuple[Any, Any]]:
+def _problem(value: Any, in_free_form: bool) -> str | None:
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"{value}, which JSON has no number for"
+    if isinstance(value, float) and in_free_form and int(Decimal(repr(value))) != int(value):
+        # JSONB writes 3.5374e+16 as the whole number 35374000000000000, which is another one.
+        return f"{value}, a number too big for free-form data; give it a field of type float"
+    if not isinstance(value, str):
+        return None
+    if "\0" in value:
+        return "the character U+0000, which PostgreSQL cannot store"
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        return "half of a surrogate pair, which is no Unicode text"
+    return None
+
+
+def _children(value: Any) -> Iterable[tuple[Any, Any]]:
     if isinstance(value, BaseModel):
-        yield from value.__dict__.items()
-    elif isinstance(value, list | tuple | set | frozenset):
-        yield from enumerate(value)
-    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
-        yield from ((field.name, getattr(value, field.name)) for field in dataclasses.fields(value))
+        return value.__dict__.items()
+    if isinstance(value, Mapping):
+        return value.items()
+    if isinstance(value, list | tuple | set | frozenset):
+        return enumerate(value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return [(field.name, getattr(value, field.name)) for field in dataclasses.fields(value)]
+    return ()

@@ -1,0 +1,93 @@
+"""One event store after the other, for tests that hold for all of them."""
+
+from collections.abc import AsyncIterator, Callable
+
+import asyncpg
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
+
+from eventsource import EventStore, InMemoryEventStore, PostgreSQLEventStore
+from eventsource.migrations import get_schema
+
+# The table of the oldest tutorial, before there was a position.
+MINIMAL_TABLE = """
+CREATE TABLE events (
+    event_id UUID PRIMARY KEY,
+    aggregate_id UUID NOT NULL,
+    aggregate_type VARCHAR(255) NOT NULL,
+    event_type VARCHAR(255) NOT NULL,
+    tenant_id UUID,
+    actor_id VARCHAR(255),
+    version INTEGER NOT NULL,
+    timestamp TIMESTAMP WITH TIME ZONE NOT NULL,
+    payload JSONB NOT NULL,
+    created_at TIMESTAMP WITH TIME ZONE NOT NULL DEFAULT NOW(),
+    CONSTRAINT uq_events_aggregate_version UNIQUE (aggregate_id, aggregate_type, version)
+)
+"""
+
+SQL_BACKENDS = ("postgresql", "postgresql-partitioned", "postgresql-minimal")
+
+
+@pytest.fixture
+def minimal_table() -> str:
+    return MINIMAL_TABLE
+
+
+@pytest.fixture
+async def load_sql() -> Callable[[str, str], object]:
+    """Run SQL text, of any number of statements, in the database of a URL."""
+
+    async def load(url: str, text: str) -> None:
+        connection = await asyncpg.connect(url.replace("+asyncpg", ""))
+        try:
+            await connection.execute(text)
+        finally:
+            await connection.close()
+
+    return load
+
+
+@pytest.fixture
+async def engine_of() -> AsyncIterator[Callable[[str], AsyncEngine]]:
+    """Engines that are disposed in the end, and must have got every connection back."""
+    engines: list[AsyncEngine] = []
+
+    def make(url: str) -> AsyncEngine:
+        engine = create_async_engine(url, pool_size=5, max_overflow=10)
+        engines.append(engine)
+        return engine
+
+    yield make
+    left_out = [engine.pool.checkedout() for engine in engines]  # type: ignore[attr-defined]
+    for engine in engines:
+        await engine.dispose()
+    assert left_out == [0] * len(engines), "a connection was not given back"
+
+
+@pytest.fixture
+def backend() -> str:
+    """Which store `event_store` is; tests parametrise it."""
+    return "postgresql"
+
+
+@pytest.fixture
+async def events_url(
+    backend: str, request: pytest.FixtureRequest, load_sql, engine_of
+) -> str | None:
+    """A database with the backend's table; None for the backend that needs none."""
+    if backend == "in-memory":
+        return None
+    if backend == "postgresql":
+        return request.getfixturevalue("database_url")
+    url = request.getfixturevalue("empty_database_url")
+    minimal = backend == "postgresql-minimal"
+    await load_sql(url, MINIMAL_TABLE if minimal else get_schema("events_partitioned"))
+    return url
+
+
+@pytest.fixture
+async def event_store(events_url: str | None, engine_of) -> EventStore:
+    if events_url is None:
+        return InMemoryEventStore()
+    return PostgreSQLEventStore(async_sessionmaker(engine_of(events_url), expire_on_commit=False))

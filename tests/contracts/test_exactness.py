@@ -1,0 +1,287 @@
+"""Every event store gives back exactly what it was given, or refuses it."""
+
+import dataclasses
+import enum
+import logging
+import math
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Decimal
+from typing import Any, Literal
+from uuid import UUID, uuid4
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pydantic import BaseModel, computed_field
+
+from eventsource import (
+    DomainEvent,
+    EventStore,
+    EventTypeNotFoundError,
+    InMemoryEventStore,
+    SerializationError,
+    UnreadableEventError,
+    default_registry,
+    register_event,
+)
+
+BACKENDS = ["in-memory", "postgresql"]
+everywhere = pytest.mark.parametrize("backend", BACKENDS)
+
+
+class Size(enum.Enum):
+    SMALL = "s"
+    LARGE = "l"
+
+
+class Address(BaseModel):
+    street: str
+    coordinates: tuple[float, float] | None = None
+
+
+@dataclasses.dataclass
+class Weight:
+    grams: float
+
+
+@register_event
+class Described(DomainEvent):
+    aggregate_type: str = "Thing"
+    text: str = ""
+    number: int = 0
+    ratio: float = 0.0
+    price: Decimal = Decimal(0)
+    size: Size = Size.SMALL
+    kind: Literal["a", "b"] = "a"
+    customer_id: str = ""
+    starts_at: str = ""
+    day: date | None = None
+    moment: datetime | None = None
+    duration: timedelta = timedelta()
+    owners: list[UUID] = []
+    prices: dict[int, Decimal] = {}
+    address: Address | None = None
+    weight: Weight | None = None
+    choice: int | float | str | Decimal = 0
+    extra: Any = None
+
+    @computed_field
+    @property
+    def doubled(self) -> int:
+        return 2 * self.number
+
+
+text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
+finite = st.floats(allow_nan=False, allow_infinity=False)
+zones = st.sampled_from([UTC, timezone(timedelta(hours=5, minutes=30)), timezone(-timedelta(hours=9))])
+# Keys that no naming rule reads anything into.
+free = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**80), 2**80) | st.floats(-1e15, 1e15) | text,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(text.map(lambda t: "k" + t + "k"), inner, max_size=3),
+    max_leaves=8,
+)
+things = st.builds(
+    Described,
+    aggregate_id=st.uuids(),
+    occurred_at=st.datetimes(timezones=zones, min_value=datetime(1, 1, 2), max_value=datetime(9999, 12, 30)),  # noqa: DTZ001
+    actor_id=st.none() | text.filter(lambda t: len(t) < 255),
+    metadata=st.dictionaries(text.map(lambda t: "k" + t + "k"), free, max_size=3),
+    text=text,
+    number=st.integers(-(2**80), 2**80),
+    ratio=finite,
+    price=st.decimals(allow_nan=False, allow_infinity=False),
+    size=st.sampled_from(Size),
+    customer_id=text | st.uuids().map(str),
+    starts_at=text | st.datetimes().map(datetime.isoformat),
+    day=st.none() | st.dates(),
+    moment=st.none() | st.datetimes() | st.datetimes(timezones=zones),
+    duration=st.timedeltas(timedelta(days=-10**6), timedelta(days=10**6)),
+    owners=st.lists(st.uuids(), max_size=3),
+    prices=st.dictionaries(st.integers(), st.decimals(allow_nan=False, allow_infinity=False), max_size=3),
+    address=st.none() | st.builds(Address, street=text, coordinates=st.tuples(finite, finite)),
+    weight=st.none() | st.builds(Weight, grams=finite),
+    choice=st.integers() | st.floats(-1e15, 1e15) | text,
+    extra=free,
+)  # fmt: skip
+
+
+@everywhere
+@settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(event=things)
+async def test_any_event_comes_back_equal(event_store: EventStore, event: Described) -> None:
+    await event_store.append_events(event.aggregate_id, "Thing", [event], -1)
+    stored = (await event_store.get_events(event.aggregate_id)).events[-1]
+    assert stored == event.with_aggregate_version(stored.aggregate_version)
+    assert type(stored.price) is Decimal
+    assert stored.occurred_at.utcoffset() == timedelta(0)
+
+
+def thing(**fields: object) -> Described:
+    return Described(aggregate_id=uuid4(), **fields)
+
+
+@everywhere
+@pytest.mark.parametrize(
+    ("fields", "place"),
+    [
+        ({"text": "a\0b"}, "text"),
+        ({"text": "\ud800"}, "text"),
+        ({"actor_id": "\0"}, "actor_id"),
+        ({"metadata": {"deep": [{"x": math.nan}]}}, "metadata.deep.0.x"),
+        ({"metadata": {"x": -math.inf}}, "metadata.x"),
+        ({"metadata": {"x": "\0"}}, "metadata.x"),
+        ({"metadata": {"a\0": 1}}, "metadata"),
+        ({"extra": {1: "one", "1": "other"}}, "extra"),
+        ({"extra": math.nan}, "extra"),
+        ({"address": Address(street="x", coordinates=(math.nan, 0))}, "address.coordinates.0"),
+        ({"address": Address(street="\0")}, "address.street"),
+        ({"weight": Weight(math.inf)}, "weight.grams"),
+        ({"extra": 3.537430353663875e16}, "extra"),
+        ({"choice": Decimal("1.10")}, "choice"),
+        ({"choice": 3.537430353663875e16}, "choice"),
+    ],
+)
+async def test_a_value_that_json_or_postgresql_would_change_is_refused(
+    event_store: EventStore, fields: dict[str, object], place: str
+) -> None:
+    event = thing(**fields)
+    with pytest.raises(SerializationError, match=f"'{place}") as refusal:
+        await event_store.append_events(event.aggregate_id, "Thing", [event], 0)
+    assert refusal.value.event_type == "Described"
+    assert str(event.event_id) in str(refusal.value)
+    assert not await event_store.event_exists(event.event_id)
+
+
+@everywhere
+async def test_text_that_looks_dangerous_is_stored(event_store: EventStore) -> None:
+    event = thing(text="\\u0000 '; DROP TABLE events; -- NaN null", extra="\\ud800")
+    await event_store.append_events(event.aggregate_id, "Thing", [event], 0)
+    assert (await event_store.get_events(event.aggregate_id)).events == [event]
+
+
+@everywhere
+async def test_big_and_deep_values_are_stored_or_refused(event_store: EventStore) -> None:
+    big = thing(text="x" * 10_000_000)
+    await event_store.append_events(big.aggregate_id, "Thing", [big], 0)
+    assert (await event_store.get_events(big.aggregate_id)).events == [big]
+    nest: list[object] = []
+    for _ in range(5000):
+        nest = [nest]
+    deep = thing(extra=nest)
+    with pytest.raises(SerializationError):
+        await event_store.append_events(deep.aggregate_id, "Thing", [deep], 0)
+
+
+@everywhere
+async def test_free_form_text_is_read_by_the_names_of_its_keys(event_store: EventStore) -> None:
+    user, time = uuid4(), datetime(2026, 3, 1, tzinfo=UTC)
+    event = thing(
+        customer_id=str(user),
+        starts_at=time.isoformat(),
+        metadata={
+            "user_id": user,
+            "sent_at": time,
+            "actor_id": str(user),
+            "note_id": "n-1",
+            "inner": [{"user_id": str(user)}],
+        },
+    )
+    await event_store.append_events(event.aggregate_id, "Thing", [event], 0)
+    stored = (await event_store.get_events(event.aggregate_id)).events[0]
+    assert stored.customer_id == str(user)
+    assert stored.starts_at == time.isoformat()
+    assert stored.metadata == {
+        "user_id": user,
+        "sent_at": time,
+        "actor_id": str(user),
+        "note_id": "n-1",
+        "inner": [{"user_id": user}],
+    }
+
+
+class Forgotten(DomainEvent):
+    aggregate_type: str = "Thing"
+
+
+@pytest.mark.parametrize("backend", ["postgresql"])
+async def test_a_database_refuses_a_type_it_could_not_read_again(event_store: EventStore) -> None:
+    event = Forgotten(aggregate_id=uuid4())
+    with pytest.raises(EventTypeNotFoundError, match="@register_event") as error:
+        await event_store.append_events(event.aggregate_id, "Thing", [event], 0)
+    assert "Described" in error.value.available_types
+    assert not await event_store.event_exists(event.event_id)
+
+
+async def test_memory_warns_once_of_a_type_nobody_registered(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    store = InMemoryEventStore()
+    first, second = Forgotten(aggregate_id=uuid4()), Forgotten(aggregate_id=uuid4())
+    with caplog.at_level(logging.WARNING):
+        for event in (first, second):
+            await store.append_events(event.aggregate_id, "Thing", [event], 0)
+    assert [record for record in caplog.messages if "Forgotten" in record] == caplog.messages
+    assert len(caplog.messages) == 1
+    assert (await store.get_events(first.aggregate_id)).events == [first]
+
+
+async def test_memory_with_a_registry_refuses_as_a_database_does() -> None:
+    store = InMemoryEventStore(event_registry=default_registry)
+    event = Forgotten(aggregate_id=uuid4())
+    with pytest.raises(EventTypeNotFoundError):
+        await store.append_events(event.aggregate_id, "Thing", [event], 0)
+    assert await store.get_event_count() == 0
+
+
+@pytest.mark.parametrize("backend", ["postgresql"])
+async def test_an_event_nobody_can_read_is_named_with_the_way_out(event_store: EventStore) -> None:
+    class Passing(DomainEvent):
+        aggregate_type: str = "Thing"
+        note: str
+
+    event = register_event(Passing)(aggregate_id=uuid4(), note="x")
+    await event_store.append_events(event.aggregate_id, "Thing", [event], 0)
+    default_registry.unregister("Passing")
+    reads: list[Callable[[], Any]] = [
+        lambda: event_store.get_events(event.aggregate_id),
+        lambda: anext(event_store.read_stream(str(event.aggregate_id))),
+        lambda: event_store.get_events_by_type("Thing"),
+    ]
+    for read in reads:
+        with pytest.raises(UnreadableEventError, match="@register_event") as error:
+            await read()
+        assert (error.value.event_id, error.value.event_type) == (event.event_id, "Passing")
+        assert str(event.aggregate_id) in error.value.position
+
+
+@everywhere
+async def test_an_event_that_no_longer_fits_its_class_is_named(event_store: EventStore) -> None:
+    def version_one() -> type[DomainEvent]:
+        class Renamed(DomainEvent):
+            aggregate_type: str = "Thing"
+            old: int
+
+        return Renamed
+
+    def version_two() -> type[DomainEvent]:
+        class Renamed(DomainEvent):
+            aggregate_type: str = "Thing"
+            new: int
+
+        return Renamed
+
+    event = register_event(version_one())(aggregate_id=uuid4(), old=1)
+    await event_store.append_events(event.aggregate_id, "Thing", [event], 0)
+    default_registry.unregister("Renamed")
+    register_event(version_two())
+    try:
+        with pytest.raises(UnreadableEventError, match=r"new: Field required.*old: Extra") as error:
+            await event_store.get_events(event.aggregate_id)
+        assert error.value.event_id == event.event_id
+    finally:
+        default_registry.unregister("Renamed")
