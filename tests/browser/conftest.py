@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -73,11 +73,9 @@ class TutorialLab:
         ]
 
 
-@pytest.fixture
-def tutorial_lab() -> Iterator[TutorialLab]:
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="tutorial-lab-"))
-    folder.chmod(0o755)  # the account of PostgreSQL has to reach its files, also when we are root
-    command = [pathlib.Path(sys.executable).with_name("tutorial"), "lab", "11", "--no-browser"]
+def start_tutorial_lab(folder: pathlib.Path) -> TutorialLab:
+    folder.chmod(0o755)  # PostgreSQL's account has to reach its files, also when we are root
+    command = [pathlib.Path(sys.executable).with_name("tutorial"), "lab", "--no-browser"]
     with (folder / "said").open("wb") as said:
         process = subprocess.Popen(
             command,
@@ -87,13 +85,18 @@ def tutorial_lab() -> Iterator[TutorialLab]:
             env={**os.environ, "XDG_CACHE_HOME": str(folder)},
             start_new_session=True,
         )
-    try:
-        yield TutorialLab(folder, process)
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        shutil.rmtree(folder)
+    return TutorialLab(folder, process)
+
+
+@pytest.fixture
+async def tutorial_lab() -> AsyncIterator[TutorialLab]:
+    with tempfile.TemporaryDirectory(prefix="tutorial-lab-") as folder:
+        lab = start_tutorial_lab(pathlib.Path(folder))
+        yield lab
+        if lab.processes():
+            os.killpg(lab.process.pid, signal.SIGKILL)
+        lab.process.wait()
+        await eventually(lambda: lab.processes() == [], timeout_seconds=60)
 
 
 class NotebookPage:
@@ -103,12 +106,13 @@ class NotebookPage:
         self.page = page
 
     @classmethod
-    async def open(cls, browser: "Browser", url: str) -> "NotebookPage":
+    async def open(cls, browser: "Browser", url: str, file: str) -> "NotebookPage":
         page = await browser.new_page(
             viewport={"width": WIDTH, "height": HEIGHT}, device_scale_factor=PIXELS_PER_POINT
         )
         await page.add_init_script(EXPOSE_APPLICATION)
         await page.goto(url)
+        await page.dblclick(f".jp-DirListing-itemText:has-text('{file}')")
         await page.wait_for_selector(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-Cell")
         opened = cls(page)
         await eventually(opened.is_idle, timeout_seconds=60, what="an idle kernel")
@@ -162,7 +166,7 @@ class NotebookPage:
 
 
 @pytest.fixture
-async def open_notebook() -> AsyncIterator[Callable[[str], Awaitable[NotebookPage]]]:
+async def open_notebook() -> AsyncIterator[Callable[[str, str], Awaitable[NotebookPage]]]:
     from playwright.async_api import async_playwright
 
     path = next(filter(None, map(shutil.which, BROWSERS)), None)

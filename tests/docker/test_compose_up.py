@@ -82,7 +82,7 @@ async def test_the_library_works_there_and_the_data_outlives_the_container(
     order.create("customer-1", Decimal("19.99"))
     async with order_repository(url) as orders:
         await orders.save(order)
-    compose("down")
+    compose("rm", "--stop", "--force", "--volumes")
     compose("up", "--wait")
 
     async with order_repository(url) as orders:
