@@ -41,7 +41,7 @@ JSON.parse = (...given) => {
     return value
 }
 """
-WIDTH, HEIGHT, PIXELS_PER_POINT = 1280, 860, 2
+WIDTH, HEIGHT, PIXELS_PER_POINT = 1280, 960, 2
 
 
 @dataclass
@@ -156,6 +156,7 @@ class NotebookPage:
         assert cell >= 0, f"no section '{heading}'"
         await self._notebook("panel.content.activeCellIndex = it", cell)
         await self._notebook("panel.content.scrollToItem(it, 'start')", cell)
+        await self._notebook("panel.content.widgets[it].node.scrollIntoView()", cell)
         path.parent.mkdir(parents=True, exist_ok=True)
         await self.page.screenshot(path=path, animations="disabled")
 
