@@ -53,8 +53,8 @@ async def engine_of() -> AsyncIterator[Callable[[str], AsyncEngine]]:
     """Engines that are disposed in the end, and must have got every connection back."""
     engines: list[AsyncEngine] = []
 
-    def make(url: str) -> AsyncEngine:
-        engine = create_async_engine(url, pool_size=5, max_overflow=10)
+    def make(url: str, **options: object) -> AsyncEngine:
+        engine = create_async_engine(url, **{"pool_size": 5, "max_overflow": 10, **options})
         engines.append(engine)
         return engine
 

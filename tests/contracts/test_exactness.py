@@ -74,11 +74,16 @@ class Described(DomainEvent):
 
 text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
 finite = st.floats(allow_nan=False, allow_infinity=False)
-zones = st.sampled_from([UTC, timezone(timedelta(hours=5, minutes=30)), timezone(-timedelta(hours=9))])
+zones = st.sampled_from(
+    [UTC, timezone(timedelta(hours=5, minutes=30)), timezone(-timedelta(hours=9))]
+)
 # Keys that no naming rule reads anything into.
 free = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**80), 2**80) | st.floats(-1e15, 1e15) | text,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(text.map(lambda t: "k" + t + "k"), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(text.map(lambda t: "k" + t + "k"), inner, max_size=3)
+    ),
     max_leaves=8,
 )
 things = st.builds(

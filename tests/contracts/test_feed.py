@@ -32,9 +32,7 @@ class SeatTaken(DomainEvent):
 
 
 def seats(train: UUID, *numbers: int, **fields: object) -> list[SeatTaken]:
-    return [
-        SeatTaken(aggregate_id=train, aggregate_version=n, seat=n, **fields) for n in numbers
-    ]
+    return [SeatTaken(aggregate_id=train, aggregate_version=n, seat=n, **fields) for n in numbers]
 
 
 async def feed(store: EventStore, **options: object) -> list[StoredEvent]:
