@@ -9,9 +9,7 @@ from tutorial_support.database import open_database
 
 async def run_example(script: str, *, empty: bool) -> None:
     print(f"-- on {'an empty database' if empty else 'the shipped schema'}", flush=True)
-    async with await open_database("seed-example") as database:
-        if empty:
-            await database.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    async with await open_database("seed-example", empty=empty) as database:
         await asyncio.to_thread(
             subprocess.run,
             [script, sys.executable, database.url],
