@@ -3,6 +3,7 @@
 import asyncio
 import inspect
 import re
+import textwrap
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
@@ -62,7 +63,7 @@ class expect:  # noqa: N801  (reads as a word: with expect(OptimisticLockError):
                 f"Expected a message matching {self.match!r}, but got {one_line(error)}"
             ) from error
         self.error = error
-        print(one_line(error))
+        print(textwrap.fill(one_line(error), 96, subsequent_indent="    ", break_on_hyphens=False))
         return True
 
     async def __aenter__(self) -> Self:

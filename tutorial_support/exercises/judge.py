@@ -61,12 +61,11 @@ async def _attempt(exercise: Exercise, answer: object, given: tuple[object, ...]
 
 def _not_yet(exercise: Exercise, seen: str, expected: str, hint: int) -> Verdict:
     hint = min(max(hint, 1), len(exercise.hints))
-    lines = [
-        f"○ Exercise {exercise.id}, {exercise.title}: not yet",
-        f"  seen:     {seen}",
-        f"  expected: {expected}",
-        f"  hint {hint}:   {' '.join(exercise.hints[hint - 1].split())}",
-    ]
+    told = {"seen": seen, "expected": expected, f"hint {hint}": exercise.hints[hint - 1]}
+    lines = [f"○ Exercise {exercise.id}, {exercise.title}: not yet"]
+    for name, words in told.items():
+        start = f"  {name + ':':<10}"
+        lines.append(textwrap.fill(words, 96, initial_indent=start, subsequent_indent=" " * 12))
     return Verdict(False, "\n".join(lines), hint)
 
 
