@@ -24,7 +24,8 @@ def get_schema(name: str = "all") -> str:
 
 def get_statements(name: str = "all") -> list[str]:
     """The same schema one statement at a time, for drivers that take one at a time."""
-    # In these files, and only there, an empty line follows every statement and stands in none.
+    # In these files an empty line follows every statement and stands in none. Nor is there a per
+    # cent sign, which Alembic doubles when it writes SQL instead of running it.
     statements = get_schema(name).split(";\n\n")
     return [statement.strip() for statement in statements if statement.strip()]
 

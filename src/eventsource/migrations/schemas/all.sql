@@ -55,7 +55,7 @@ CREATE INDEX IF NOT EXISTS idx_events_aggregate_id
 
 -- Which streams have grown long: one entry in a hundred events.
 CREATE INDEX IF NOT EXISTS idx_events_aggregate_version
-    ON events (aggregate_type, version, aggregate_id) WHERE version % 100 = 0;
+    ON events (aggregate_type, version, aggregate_id) WHERE mod(version, 100) = 0;
 
 -- How far this log's transaction ids run ahead of the cluster's; only event_log_adopt() sets it.
 DO $$
@@ -120,10 +120,10 @@ BEGIN
         SELECT transaction_id::text INTO last_transaction
         FROM events ORDER BY transaction_id DESC LIMIT 1;
         SELECT pg_snapshot_xmin(pg_current_snapshot())::text INTO oldest_running;
-        EXECUTE format(
-            'CREATE OR REPLACE FUNCTION event_log_offset() RETURNS BIGINT LANGUAGE sql IMMUTABLE AS %L',
-            format('SELECT %s::bigint', last_transaction + 1 - oldest_running)
-        );
+        EXECUTE 'CREATE OR REPLACE FUNCTION event_log_offset() RETURNS BIGINT LANGUAGE sql '
+            'IMMUTABLE AS ' || quote_literal(
+                'SELECT ' || last_transaction + 1 - oldest_running || '::bigint'
+            );
         ALTER TABLE events ALTER COLUMN transaction_id
             SET DEFAULT event_log_transaction(pg_current_xact_id());
     END IF;
@@ -135,10 +135,11 @@ CREATE OR REPLACE FUNCTION refuse_event_change() RETURNS TRIGGER
 LANGUAGE plpgsql AS $$
 BEGIN
     IF current_setting('eventsource.allow_mutation', true) IS DISTINCT FROM 'on' THEN
-        RAISE EXCEPTION 'Events are append-only: % on % refused.', TG_OP, TG_TABLE_NAME
-            USING ERRCODE = 'restrict_violation',
-                HINT = 'If history must change: SET LOCAL eventsource.allow_mutation = ''on'' in '
-                    'the same transaction.';
+        RAISE EXCEPTION USING
+            ERRCODE = 'restrict_violation',
+            MESSAGE = 'Events are append-only: ' || TG_OP || ' on ' || TG_TABLE_NAME || ' refused.',
+            HINT = 'If history must change: SET LOCAL eventsource.allow_mutation = ''on'' in '
+                'the same transaction.';
     END IF;
     IF TG_LEVEL = 'ROW' AND TG_OP = 'UPDATE' THEN
         RETURN NEW;

@@ -57,7 +57,7 @@ BEGIN
         WHERE conrelid = to_regclass('events') AND contype IN ('p', 'u')
             AND conname <> 'uq_events_aggregate_version'
     LOOP
-        EXECUTE format('ALTER TABLE events DROP CONSTRAINT %I', old_key.conname);
+        EXECUTE 'ALTER TABLE events DROP CONSTRAINT ' || quote_ident(old_key.conname);
     END LOOP;
     ALTER TABLE events
         ADD CONSTRAINT events_pkey PRIMARY KEY (global_position),
