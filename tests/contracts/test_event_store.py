@@ -310,7 +310,7 @@ async def test_a_stored_event_knows_its_place(event_store: EventStore, cart: UUI
     before = datetime.now(UTC) - timedelta(minutes=1)
     events = items(cart, 1, occurred_at=NOON)
     await event_store.append_events(cart, "Cart", events, 0)
-    stored = [one async for one in event_store.read_stream(f"{cart}:Cart")][0]
+    stored = await anext(event_store.read_stream(f"{cart}:Cart"))
     assert stored.event == events[0]
     assert (stored.stream_id, stored.stream_position) == (f"{cart}:Cart", 1)
     assert (stored.event_id, stored.event_type) == (events[0].event_id, "ItemAdded")

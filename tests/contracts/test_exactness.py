@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pydantic import BaseModel, computed_field
+from pydantic import BaseModel, Field, computed_field
 
 from eventsource import (
     DomainEvent,
@@ -59,8 +59,8 @@ class Described(DomainEvent):
     day: date | None = None
     moment: datetime | None = None
     duration: timedelta = timedelta()
-    owners: list[UUID] = []
-    prices: dict[int, Decimal] = {}
+    owners: list[UUID] = Field(default_factory=list)
+    prices: dict[int, Decimal] = Field(default_factory=dict)
     address: Address | None = None
     weight: Weight | None = None
     choice: int | float | str | Decimal = 0
@@ -73,10 +73,14 @@ class Described(DomainEvent):
 
 
 text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
+decimals = st.decimals(allow_nan=False, allow_infinity=False)
 finite = st.floats(allow_nan=False, allow_infinity=False)
 zones = st.sampled_from(
     [UTC, timezone(timedelta(hours=5, minutes=30)), timezone(-timedelta(hours=9))]
 )
+FIRST, LAST = datetime.fromisoformat("0001-01-02"), datetime.fromisoformat("9999-12-30")
+# A day from either end of time, so that every zone has the moment.
+moments = st.datetimes(FIRST, LAST, timezones=zones)
 # Keys that no naming rule reads anything into.
 free = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**80), 2**80) | st.floats(-1e15, 1e15) | text,
@@ -89,13 +93,13 @@ free = st.recursive(
 things = st.builds(
     Described,
     aggregate_id=st.uuids(),
-    occurred_at=st.datetimes(timezones=zones, min_value=datetime(1, 1, 2), max_value=datetime(9999, 12, 30)),  # noqa: DTZ001
+    occurred_at=moments,
     actor_id=st.none() | text.filter(lambda t: len(t) < 255),
     metadata=st.dictionaries(text.map(lambda t: "k" + t + "k"), free, max_size=3),
     text=text,
     number=st.integers(-(2**80), 2**80),
     ratio=finite,
-    price=st.decimals(allow_nan=False, allow_infinity=False),
+    price=decimals,
     size=st.sampled_from(Size),
     customer_id=text | st.uuids().map(str),
     starts_at=text | st.datetimes().map(datetime.isoformat),
@@ -103,7 +107,7 @@ things = st.builds(
     moment=st.none() | st.datetimes() | st.datetimes(timezones=zones),
     duration=st.timedeltas(timedelta(days=-10**6), timedelta(days=10**6)),
     owners=st.lists(st.uuids(), max_size=3),
-    prices=st.dictionaries(st.integers(), st.decimals(allow_nan=False, allow_infinity=False), max_size=3),
+    prices=st.dictionaries(st.integers(), decimals, max_size=3),
     address=st.none() | st.builds(Address, street=text, coordinates=st.tuples(finite, finite)),
     weight=st.none() | st.builds(Weight, grams=finite),
     choice=st.integers() | st.floats(-1e15, 1e15) | text,

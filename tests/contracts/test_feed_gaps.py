@@ -138,8 +138,8 @@ async def test_every_reader_sees_the_committed_events_in_one_order(
         async def read_on() -> bool:
             done = writing.is_set()
             after = seen[-1][0] if seen else Position.START
-            async for stored in event_store.read_all(ReadOptions(from_position=after)):
-                seen.append((stored.position, stored.event.number))
+            feed = event_store.read_all(ReadOptions(from_position=after))
+            seen.extend([(one.position, one.event.number) async for one in feed])
             return done and len(seen) >= len(committed)
 
         await eventually(read_on, timeout_seconds=60)

@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -57,9 +57,10 @@ CREATE INDEX idx_events_timestamp ON events (timestamp);
 CREATE INDEX idx_events_aggregate_version ON events (aggregate_id, aggregate_type, version);
 """
 
-TABLE_WITH_POSITION = SEED_TABLE.replace("event_id UUID PRIMARY KEY", "event_id UUID NOT NULL UNIQUE").replace(
-    "CONSTRAINT", "global_position BIGSERIAL PRIMARY KEY, CONSTRAINT"
-)  # fmt: skip
+TABLE_WITH_POSITION = SEED_TABLE.replace(
+    "event_id UUID PRIMARY KEY",
+    "global_position BIGSERIAL PRIMARY KEY, event_id UUID NOT NULL UNIQUE",
+)
 
 
 @register_event
