@@ -24,7 +24,7 @@ def notebooks_folder() -> Path:
 
 
 def jupyter_environment() -> dict[str, str]:
-    """Variables that keep the files of Jupyter, IPython and matplotlib in the cache folder."""
+    """Variables that keep the files of Jupyter, and of what it starts, in the cache folder."""
     home = cache_folder() / "jupyter"
     return {
         "JUPYTER_CONFIG_DIR": str(home / "config"),
@@ -32,4 +32,5 @@ def jupyter_environment() -> dict[str, str]:
         "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
         "IPYTHONDIR": str(home / "ipython"),
         "MPLCONFIGDIR": str(home / "matplotlib"),
+        "npm_config_cache": str(home / "npm"),  # JupyterLab asks npm, if there, where its files are
     }
