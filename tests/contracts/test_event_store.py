@@ -101,6 +101,11 @@ async def test_an_expected_version_below_the_named_ones_is_refused(
         await event_store.append_events(cart, "Cart", items(cart, 1), -3)
 
 
+async def test_a_stream_needs_a_type(event_store: EventStore, cart: UUID) -> None:
+    with pytest.raises(ValueError, match="aggregate_type"):
+        await event_store.append_events(cart, "", items(cart, 1, aggregate_type=""), 0)
+
+
 @pytest.mark.parametrize("expected_version", [ExpectedVersion.ANY, 1])
 async def test_events_carry_the_version_they_were_given(
     event_store: EventStore, cart: UUID, expected_version: int

@@ -37,7 +37,7 @@ class DomainEvent(BaseModel):
     event_version: int = Field(default=1, ge=1)  #: version of the event's schema
     occurred_at: UtcDatetime = Field(default_factory=lambda: datetime.now(UTC))
     aggregate_id: UUID
-    aggregate_type: str = Field(min_length=1)
+    aggregate_type: str
     aggregate_version: int = Field(default=1, ge=1)  #: the aggregate's version after this event
     tenant_id: UUID | None = None
     actor_id: str | None = None

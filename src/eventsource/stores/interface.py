@@ -269,8 +269,10 @@ def check_batch(
     """The batch without repeated events.
 
     AggregateMismatchError for a foreign event, DuplicateEventError for two different events that
-    share an id.
+    share an id, ValueError for a stream without a type.
     """
+    if not aggregate_type:
+        raise ValueError("aggregate_type must not be empty")
     batch: dict[UUID, DomainEvent] = {}
     for event in events:
         if event.aggregate_id != aggregate_id or event.aggregate_type != aggregate_type:
