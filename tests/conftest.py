@@ -1,21 +1,41 @@
-"""Databases for every test that wants one, on the server the whole test run shares."""
+"""Databases for every test that wants one; cache folders for tests of the servers."""
 
 import asyncio
 import os
+import shutil
+import subprocess
+import tempfile
+import time
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, TypeVar
 
+import psutil
 import pytest
 
-from tutorial_support.database import databases
-from tutorial_support.database.server import Server, find_server
-from tutorial_support.paths import jupyter_environment
-
-os.environ.update(jupyter_environment())  # before any notebook kernel starts
-
+from tutorial_support.database import DatabaseUnavailable, databases, locks, managed
+from tutorial_support.database.server import Server, find_server, shared_server
+from tutorial_support.paths import NAME, cache_folder, jupyter_environment
 
 T = TypeVar("T")
+STOP_SECONDS = 30
+
+os.environ.update(jupyter_environment())  # before any notebook kernel starts
+# pytest keeps the last temporary folders, and would keep them outside of the course's own
+os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(cache_folder() / "pytest"))
+Path(os.environ["PYTEST_DEBUG_TEMPROOT"]).mkdir(parents=True, exist_ok=True)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """The server of the test run need not wait for another user."""
+    if hasattr(session.config, "workerinput"):
+        return
+    with suppress(DatabaseUnavailable):
+        server = shared_server()
+        if server is not None and server.is_supervised():
+            server.request("hurry")
 
 
 def run_apart(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
@@ -51,3 +71,72 @@ def database_url(_server: Server) -> Iterator[str]:
 def empty_database_url(_server: Server) -> Iterator[str]:
     """URL of a fresh database with nothing in it."""
     yield from _database(_server, empty=True)
+
+
+def _new_cache() -> Path:
+    """A folder for XDG_CACHE_HOME that the server's account can reach; pytest's are closed."""
+    folder = Path(tempfile.mkdtemp(prefix="cache-")).resolve()
+    folder.chmod(0o755)
+    return folder
+
+
+def processes_of(folder: Path) -> list[str]:
+    """Command lines of the running processes that name `folder`."""
+    found = []
+    for process in psutil.process_iter(["cmdline", "status"]):
+        command = " ".join(process.info["cmdline"] or ())
+        if str(folder) in command and process.info["status"] != psutil.STATUS_ZOMBIE:
+            found.append(command)
+    return found
+
+
+def _stop_servers(cache: Path) -> None:
+    """Stop the servers below `cache` as `tutorial db stop` does; they leave nothing running."""
+    for folder in [folder for folder in managed._leases if folder.is_relative_to(cache)]:
+        os.close(managed._leases.pop(folder))
+    for lock in cache.glob(f"{NAME}/*/supervisor"):
+        if locks.is_held(lock):
+            lock.with_name("stop").touch()
+    deadline = time.monotonic() + STOP_SECONDS
+    while (running := processes_of(cache)) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert running == []
+
+
+@pytest.fixture
+def running(cache: Path) -> Callable[[], list[str]]:
+    """Asks which processes work in the test's cache."""
+    return lambda: processes_of(cache)
+
+
+@pytest.fixture
+def empty_cache(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The course's folder in a cache of the test's own, where it is not made yet."""
+    for name in ("TUTORIAL_DATABASE", "TUTORIAL_DATABASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    folder = _new_cache()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
+    try:
+        yield folder / NAME
+    finally:
+        _stop_servers(folder)
+        shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def _made_cache() -> Iterator[Path]:
+    folder = _new_cache()
+    with pytest.MonkeyPatch.context() as environment:
+        environment.delenv("TUTORIAL_DATABASE_URL", raising=False)
+        environment.setenv("XDG_CACHE_HOME", str(folder))
+        run_apart(find_server)
+        _stop_servers(folder)
+    yield folder / NAME
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def cache(_made_cache: Path, empty_cache: Path) -> Path:
+    """The course's folder in a cache of the test's own, with a server that is made and stopped."""
+    subprocess.run(["cp", "-a", str(_made_cache), str(empty_cache)], check=True)
+    return empty_cache

@@ -10,7 +10,6 @@ from .databases import Claim
 from .errors import DatabaseUnavailable
 from .private import PrivateServer, private_server
 from .server import Server, find_server
-from .urls import connection_to
 
 __all__ = [
     "Database",
@@ -26,7 +25,8 @@ class Database:
 
     def __init__(self, notebook: str, server: Server, url: URL, claim: Claim | None) -> None:
         self.url = url.render_as_string(hide_password=False)
-        self._notebook, self._server, self._location, self._claim = notebook, server, url, claim
+        self._notebook, self._server, self._claim = notebook, server, claim
+        self._name = url.database or ""
         self._age = "fresh for this run" if claim else "kept between runs"
 
     def __repr__(self) -> str:
@@ -34,12 +34,12 @@ class Database:
 
     async def fetch(self, query: str, *values: object) -> list[Any]:
         """The rows of one statement, asked on a connection of its own; `$1` is the first value."""
-        async with connection_to(self._location) as connection:
+        async with self._server.connection(self._name) as connection:
             return list(await connection.fetch(query, *values))
 
     async def execute(self, query: str, *values: object) -> str:
         """Run a statement, or several if there are no values. Returns PostgreSQL's command tag."""
-        async with connection_to(self._location) as connection:
+        async with self._server.connection(self._name) as connection:
             return str(await connection.execute(query, *values))
 
     async def close(self) -> None:
@@ -67,8 +67,8 @@ async def open_database(
 
     Finds PostgreSQL or starts one; `url` names a server or database of your own instead. The
     database is fresh and ends with `close`, or is dropped by the next run; with `keep=True` it is
-    the notebook's lasting one; with `empty=True` it has no schema. Raises DatabaseUnavailable, which
-    says what to do.
+    the notebook's lasting one, with `empty=True` a fresh one without the schema. Raises
+    DatabaseUnavailable, which says what to do.
     """
     lasting = databases.name_for(name)
     server = await find_server(url)

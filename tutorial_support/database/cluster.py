@@ -27,7 +27,8 @@ SETTINGS = {
     "log_min_error_statement": "panic",  # lessons provoke errors: do not log every statement
 }
 ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C"}
-ORPHAN_SECONDS = 5.0
+GRACE_SECONDS = 1.0
+ORPHAN_SECONDS = 20.0
 
 
 class Cluster(ManagedServer):
@@ -101,24 +102,25 @@ class Cluster(ManagedServer):
             time.sleep(POLL_SECONDS)
 
     def _wait_for_orphans(self) -> None:
-        """Wait until the server of a killed supervisor is gone; Linux has told it to go."""
-        deadline = time.monotonic() + ORPHAN_SECONDS
+        """Wait until the server of a killed supervisor is gone: Linux has told it to go."""
+        began = time.monotonic()
         while locks.is_held(self.folder / "server"):
-            if time.monotonic() > deadline:
+            waited = time.monotonic() - began
+            if waited > ORPHAN_SECONDS:
+                raise DatabaseUnavailable(
+                    f"Processes of the last server still work in {self.folder}.\n"
+                    "They end when their statements are done: try again in a moment."
+                )
+            if waited > GRACE_SECONDS:
                 self._stop_orphan()
-                deadline += ORPHAN_SECONDS
             time.sleep(POLL_SECONDS)
 
     def _stop_orphan(self) -> None:
-        """Stop the server of a killed supervisor, where the system did not: macOS cannot."""
+        """Stop the server of a killed supervisor where the system does not, as on macOS."""
         endpoint = self.endpoint()
-        if endpoint is None or not asyncio.run(self.answers(self.url_at(endpoint))):
-            raise DatabaseUnavailable(
-                f"Processes of the last server still work in {self.folder}.\n"
-                "They end when their statements are done: try again in a moment."
-            )
-        # It took our password, so the process id in its own file is not somebody else's.
-        self._run("pg_ctl", "stop", "-D", str(self.data), "-m", "fast", "-w")
+        if endpoint is not None and asyncio.run(self.answers(self.url_at(endpoint))):
+            # It takes our password, so the process id in its data is not somebody else's.
+            self._run("pg_ctl", "stop", "-D", str(self.data), "-m", "fast", "-w")
 
     def _make(self) -> None:
         """Make the cluster aside and move it into place when it is whole."""

@@ -2,9 +2,11 @@
 
 import asyncio
 import atexit
+import gc
 import secrets
 import shutil
 import sys
+import warnings
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
@@ -29,14 +31,18 @@ def engine_version() -> str | None:
     import docker
     from docker.errors import DockerException
 
-    try:
-        client = docker.from_env(timeout=5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
         try:
-            return str(client.version()["Version"])
-        finally:
+            client = docker.from_env(timeout=5)
+        except (DockerException, OSError):
+            pass
+        else:
+            version = str(client.version()["Version"])
             client.close()
-    except (DockerException, OSError):
-        return None
+            return version
+        gc.collect()  # the client forgets to close the socket of a refused connection
+    return None
 
 
 class DockerServer(ManagedServer):

@@ -78,10 +78,12 @@ async def create(server: Server, prefix: str, *, empty: bool = False) -> tuple[U
 
 
 async def drop(server: Server, mine: Claim) -> None:
-    """Drop the database, whoever is connected to it."""
+    """Drop the database, whoever is connected to it. If the server is gone, the next run does."""
     try:
         async with connection_to(server.url) as connection:
             await _drop(connection, mine.name)
+    except DatabaseUnavailable:
+        return
     finally:
         mine.release()
     mine.file.unlink(missing_ok=True)
@@ -142,7 +144,9 @@ async def drop_leftovers(server: Server, connection: asyncpg.Connection) -> None
 async def template(server: Server, connection: asyncpg.Connection) -> str:
     """The name of the template with today's schema, made now if there is none."""
     schema = get_schema("all")
-    name = f"{PREFIX}template_{sha256((plain(connection) + schema).encode()).hexdigest()[:12]}"
+    user = await connection.fetchval("SELECT current_user")  # who owns the tables of the clones
+    made_of = plain(connection) + user + schema
+    name = f"{PREFIX}template_{sha256(made_of.encode()).hexdigest()[:12]}"
     if not await _exists(connection, name):
         async with _only_one(connection):
             if not await _exists(connection, name):

@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+NO_ROOM = ("No space left on device", "Disk quota exceeded", "Check free disk space")
+NO_FOLDER = ("Permission denied", "Read-only file system", "Not a directory", "File exists")
+
 
 class DatabaseUnavailable(Exception):  # noqa: N818  (a state of the world, not a bug)
     """No database can be had; the message says why and what to type.
@@ -16,14 +19,14 @@ class DatabaseUnavailable(Exception):  # noqa: N818  (a state of the world, not 
 def explain_failed_start(said: str, folder: Path) -> DatabaseUnavailable:
     """One clear message out of what a program or the operating system said."""
     lines = [line for line in said.splitlines() if line.strip()]
-    if "No space left on device" in said or "Disk quota exceeded" in said:
+    if any(sign in said for sign in NO_ROOM):
         return DatabaseUnavailable(
             f"The disk is full: there is no room for the database in {folder}.\n"
             "Make some room (a new server takes 80 MB) and try again."
         )
-    if "Permission denied" in said or "Read-only file system" in said:
+    if any(sign in said for sign in NO_FOLDER):
         return DatabaseUnavailable(
-            f"The course may not use its folder {folder}:\n{_indented(lines[-2:])}\n"
+            f"The course cannot use its folder {folder}:\n{_indented(lines[-2:])}\n"
             "Let it use another one:  export XDG_CACHE_HOME=/a/folder/of/yours"
         )
     return DatabaseUnavailable(

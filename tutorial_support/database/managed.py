@@ -72,7 +72,8 @@ class ManagedServer(ABC):
             found = json.loads((self.folder / "endpoint").read_text())
         except (OSError, ValueError):
             return None
-        return dict(found)
+        # The server of a folder that was moved is about to stop.
+        return dict(found) if found["folder"] == str(self.folder) else None
 
     def url(self) -> URL | None:
         """The URL of the server, if it ought to be running."""
@@ -185,6 +186,7 @@ class ManagedServer(ABC):
             self.log.replace(self.log.with_suffix(".log.old"))
         specification = {"folder": str(self.folder), "idle_seconds": self.idle_seconds}
         argument = json.dumps(specification | self.specification())
+        self.log.touch(mode=0o600)
         with self.log.open("ab") as log:
             begin = log.tell()
             subprocess.run(

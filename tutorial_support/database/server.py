@@ -1,10 +1,13 @@
 """The servers of the course: which there are, where they live, how to reach the one to use."""
 
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
+import asyncpg
 from sqlalchemy import URL
 
 from ..paths import NAME, cache_folder
@@ -13,9 +16,10 @@ from .account import Account, server_account
 from .choice import chosen, find_programs, named_url, nothing_found
 from .cluster import Cluster
 from .container import DockerServer
-from .errors import DatabaseUnavailable
+from .errors import DatabaseUnavailable, explain_failed_start
 from .managed import IDLE_SECONDS, ManagedServer
 from .programs import Programs
+from .urls import connect
 
 SEED_PORT = 5432
 
@@ -24,11 +28,28 @@ SEED_PORT = 5432
 class Server:
     """A server that answers, and the folder that notes whose its databases are.
 
-    `url` names a database to connect to for the making of others.
+    `url` names a database to connect to for the making of others. `ours` is the server, if it is.
     """
 
     url: URL
     runs: Path
+    ours: ManagedServer | None = None
+
+    @asynccontextmanager
+    async def connection(self, database: str) -> AsyncIterator[asyncpg.Connection]:
+        """A connection to a database; a server of ours that was stopped or killed comes back."""
+        location = self.url.set(database=database)
+        try:
+            connection = await connect(location)
+        except DatabaseUnavailable:
+            if self.ours is None:
+                raise
+            now = await self.ours.join()
+            connection = await connect(now.set(database=database))
+        try:
+            yield connection
+        finally:
+            await connection.close()
 
 
 def server_home(account: Account) -> Path:
@@ -37,11 +58,15 @@ def server_home(account: Account) -> Path:
     Root's home is closed to the account that root lends its server; then it is a system's folder.
     """
     home = cache_folder()
-    if not account.can_use(home.parent):
-        system = "/Library/Caches" if sys.platform == "darwin" else "/var/cache"
-        home = Path(system) / NAME
-    home.mkdir(parents=True, exist_ok=True)
-    home.chmod(0o755 if account.changes else 0o700)
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        if not account.can_use(home.parent):
+            system = "/Library/Caches" if sys.platform == "darwin" else "/var/cache"
+            home = Path(system) / NAME
+            home.mkdir(exist_ok=True)
+        home.chmod(0o755 if account.changes else 0o700)
+    except OSError as error:
+        raise explain_failed_start(str(error), home) from error
     return home
 
 
@@ -85,7 +110,7 @@ async def find_server(url: str | None = None, *, idle_seconds: float = IDLE_SECO
     named = named_url(url)
     ours = shared_server(idle_seconds) if named is None else None
     if ours is not None:
-        return Server(await ours.join(), ours.folder / "runs")
+        return Server(await ours.join(), ours.folder / "runs", ours)
     assert named is not None
     place = sha256(f"{named.host}:{named.port}{named.query}".encode()).hexdigest()[:12]
     return Server(named, cache_folder() / "runs" / place)

@@ -133,7 +133,8 @@ class Supervisor:
     def publish(self, host: str, port: int, **more: int) -> None:
         """Say where the server is, all at once."""
         aside = self.folder / "endpoint.new"
-        aside.write_text(json.dumps({"host": host, "port": port, **more}))
+        where = {"folder": str(self.folder), "host": host, "port": port}
+        aside.write_text(json.dumps(where | more))
         aside.replace(self.folder / "endpoint")
 
 

@@ -45,15 +45,16 @@ def as_dsn(url: URL) -> str:
 
 @asynccontextmanager
 async def connection_to(url: URL) -> AsyncIterator[asyncpg.Connection]:
-    """A connection of its own, for a short while. Raises DatabaseUnavailable if there is none."""
-    connection = await _connect(url)
+    """A connection for a short while. Raises DatabaseUnavailable."""
+    connection = await connect(url)
     try:
         yield connection
     finally:
         await connection.close()
 
 
-async def _connect(url: URL) -> asyncpg.Connection:
+async def connect(url: URL) -> asyncpg.Connection:
+    """Raises DatabaseUnavailable."""
     try:
         connection = await asyncpg.connect(as_dsn(url), timeout=CONNECT_SECONDS)
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
@@ -74,13 +75,16 @@ def _place(url: URL) -> str:
 def _why_no_connection(error: Exception, url: URL) -> str:
     """What is wrong and what to type; never the password."""
     place = _place(url)
+    not_postgresql = f"What answers at {place} is not PostgreSQL: check the port in the URL."
     match error:
         case socket.gaierror():
             why = f"There is no host {url.host!r}: check the database URL."
         case TimeoutError():
             why = f"{place} did not answer within {CONNECT_SECONDS} s: check the database URL."
-        case asyncpg.ConnectionDoesNotExistError() | ConnectionResetError():
-            why = f"What answers at {place} is not PostgreSQL: check the port in the database URL."
+        case asyncpg.ConnectionDoesNotExistError():
+            why = not_postgresql
+        case ConnectionError() if not isinstance(error, ConnectionRefusedError):
+            why = not_postgresql
         case OSError():
             why = (
                 f"No PostgreSQL server answers at {place}: start it, or check the database URL.\n"
