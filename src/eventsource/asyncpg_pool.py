@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import exc
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.pool import PoolProxiedConnection
-from sqlalchemy.util import greenlet_spawn
+from sqlalchemy.util import await_only, greenlet_spawn
 
 from eventsource.exceptions import DatabaseError, EventStoreConnectionError, EventStoreError
 
@@ -45,14 +45,18 @@ class AsyncpgPool:
         Raises EventStoreConnectionError if the database is out of reach and DatabaseError for
         what it refuses. Cancelled or not, the connection goes back to the pool.
         """
-        connection = await self._check_out()
+        return await greenlet_spawn(self._fetch, statement, arguments)
+
+    def _fetch(self, statement: str, arguments: tuple[Any, ...]) -> list[Row]:
+        """Runs in a greenlet, as SQLAlchemy's pool needs it: one switch for all three steps."""
+        connection = self._check_out()
         try:
-            rows: list[Row] = await _driver(connection).fetch(statement, *arguments)
+            rows: list[Row] = await_only(_driver(connection).fetch(statement, *arguments))
         except Exception as error:
             raise self._translated(error) from error
         finally:
             # Nothing in here waits: a second cancellation cannot interrupt it.
-            await greenlet_spawn(connection.close)
+            connection.close()
         return rows
 
     async def fetchrow(self, statement: str, *arguments: Any) -> Row | None:
@@ -60,18 +64,18 @@ class AsyncpgPool:
         rows = await self.fetch(statement, *arguments)
         return rows[0] if rows else None
 
-    async def _check_out(self) -> PoolProxiedConnection:
+    def _check_out(self) -> PoolProxiedConnection:
         while True:
             try:
-                connection = await self._engine.raw_connection()
+                connection = self._engine.sync_engine.raw_connection()
             except Exception as error:
                 raise self._unreachable(error) from error
             driver = _driver(connection)
             if driver.is_closed():
                 # The server went away while it lay in the pool; the next one may be new.
-                await greenlet_spawn(connection.invalidate)
+                connection.invalidate()
             elif driver.is_in_transaction():
-                await greenlet_spawn(connection.close)
+                connection.close()
                 raise EventStoreError(
                     "The pool handed out a connection that is inside somebody's transaction. Give "
                     "the event store an engine whose connections are not shared (no StaticPool)."

@@ -8,7 +8,7 @@ import dataclasses
 import json
 import math
 import types
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -16,7 +16,7 @@ from functools import cache
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from uuid import UUID
 
-from pydantic import BaseModel, ValidationError
+from pydantic import AwareDatetime, BaseModel, NaiveDatetime, ValidationError
 from pydantic_core import PydanticSerializationError
 
 from eventsource.events.base import DomainEvent
@@ -28,7 +28,10 @@ from eventsource.exceptions import (
 )
 from eventsource.type_conversion import TypeConverter
 
-_SCALARS = (str, int, float, bool, bytes, Decimal, UUID, datetime, date, time, timedelta)
+_SCALARS = (
+    *(str, int, float, bool, bytes, Decimal, UUID),
+    *(date, datetime, time, timedelta, AwareDatetime, NaiveDatetime),
+)
 _MOST_LEVELS = 150  # pydantic's JSON parser stops at 200
 _FREE_FORM = (Any, object, dict, list, Mapping)
 
@@ -39,32 +42,38 @@ def encode(event: DomainEvent) -> str:
     SerializationError, naming the field, for a NUL character or a lone surrogate in a string, for
     NaN or infinity, and for a key that is no string in free-form data.
     """
+    values = event.__dict__
     try:
         text = event.model_dump_json(round_trip=True)
     except (PydanticSerializationError, RecursionError) as error:
-        _refuse_lossy_values(event)
+        _refuse_lossy_values(event, values)
         raise SerializationError(event.event_type, f"event {event.event_id}: {error}") from error
-    free, is_plain = _fields_to_watch(type(event))
-    if not is_plain or "\\u0000" in text or any(getattr(event, name) for name in free):
-        _refuse_lossy_values(event)
-    if not is_plain:
-        _prove_exact(event, text, free)
+    free, doubtful = _fields_to_watch(type(event))
+    if "\\u0000" in text:
+        _refuse_lossy_values(event, values)
+    elif doubtful or any(values[name] for name in free):
+        _refuse_lossy_values(event, (*free, *doubtful))
+    if doubtful:
+        _prove_exact(event, text, doubtful)
     return text
 
 
 def decode(
-    cls: type[DomainEvent], text: str, converter: TypeConverter | None, place: str
+    cls: type[DomainEvent], text: str, converter: TypeConverter, place: Callable[[], str]
 ) -> DomainEvent:
-    """The event in `text`; UnreadableEventError if it does not fit the class."""
+    """The event in `text`.
+
+    UnreadableEventError, with the place it stands at, if it does not fit the class.
+    """
     try:
         event = cls.model_validate_json(text)
     except ValidationError as error:
-        raise _unreadable(cls, text, place, error) from error
-    if converter is not None:
-        for name in _fields_to_watch(cls)[0]:
-            if value := getattr(event, name):
-                # The object is ours until we return it, so writing around `frozen` is safe.
-                event.__dict__[name] = converter.convert_types({name: value})[name]
+        raise _unreadable(cls, text, place(), error) from error
+    # The object is ours until we return it, so writing around `frozen` is safe.
+    values = event.__dict__
+    for name in _fields_to_watch(cls)[0]:
+        if value := values[name]:
+            values[name] = converter.convert_types({name: value})[name]
     return event
 
 
@@ -72,18 +81,15 @@ def decode_stored(
     registry: EventRegistry,
     event_type: str,
     text: str,
-    converter: TypeConverter | None,
-    place: str,
+    converter: TypeConverter,
+    place: Callable[[], str],
 ) -> DomainEvent:
-    """Like `decode`, with the class from the registry.
-
-    UnreadableEventError names the event, its type, the `place` it stands at, and the way out.
-    """
+    """Like `decode`, with the class from the registry; an unknown type is unreadable as well."""
     try:
         cls = registry.get(event_type)
     except EventTypeNotFoundError as error:
         event_id = UUID(json.loads(text)["event_id"])
-        raise UnreadableEventError(event_type, event_id, place, str(error)) from error
+        raise UnreadableEventError(event_type, event_id, place(), str(error)) from error
     return decode(cls, text, converter, place)
 
 
@@ -103,17 +109,16 @@ def _unreadable(
 
 
 @cache
-def _fields_to_watch(cls: type[DomainEvent]) -> tuple[tuple[str, ...], bool]:
-    """Names of the free-form fields, and whether all others are plain.
+def _fields_to_watch(cls: type[DomainEvent]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Names of the free-form fields, and of the others that are not plain.
 
     A plain field is read back as it was written, and the event's own configuration has refused NaN
     in it. A nested model may have another configuration, and a union of types picks one by looks.
     """
-    free = tuple(n for n, field in cls.model_fields.items() if _is_free(field.annotation))
-    plain = all(
-        name in free or _is_plain(field.annotation) for name, field in cls.model_fields.items()
-    )
-    return free, plain
+    types_of = {name: field.annotation for name, field in cls.model_fields.items()}
+    free = tuple(name for name, annotation in types_of.items() if _is_free(annotation))
+    doubtful = (n for n, annotation in types_of.items() if not _is_plain(annotation))
+    return free, tuple(name for name in doubtful if name not in free)
 
 
 def _is_free(annotation: Any) -> bool:
@@ -146,15 +151,16 @@ def _is_choice(annotation: Any) -> bool:
     return get_origin(annotation) in (Union, types.UnionType) and len(some) > 1
 
 
-def _prove_exact(event: DomainEvent, text: str, free: tuple[str, ...]) -> None:
+def _prove_exact(event: DomainEvent, text: str, names: Iterable[str]) -> None:
     try:
         copy = type(event).model_validate_json(text)
     except ValidationError as error:
         raise SerializationError(
             event.event_type, f"event {event.event_id} could not be read again: {error}"
         ) from error
-    for name, value in event.__dict__.items():
-        if name not in free and (read := getattr(copy, name)) != value:
+    for name in names:
+        value, read = getattr(event, name), getattr(copy, name)
+        if read != value:
             raise SerializationError(
                 event.event_type,
                 f"event {event.event_id}: field '{name}' would come back as {read!r}, not as "
@@ -162,11 +168,11 @@ def _prove_exact(event: DomainEvent, text: str, free: tuple[str, ...]) -> None:
             )
 
 
-def _refuse_lossy_values(event: DomainEvent) -> None:
+def _refuse_lossy_values(event: DomainEvent, names: Iterable[str]) -> None:
     free, fields = _fields_to_watch(type(event))[0], type(event).model_fields
     pending: list[tuple[Any, str, int, bool]] = [
-        (value, name, 1, name in free or _is_choice(fields[name].annotation))
-        for name, value in event.__dict__.items()
+        (getattr(event, name), name, 1, name in free or _is_choice(fields[name].annotation))
+        for name in names
     ]
     while pending:
         value, path, depth, in_free_form = pending.pop()
@@ -194,6 +200,8 @@ def _problem(value: Any, in_free_form: bool) -> str | None:
     if isinstance(value, float) and in_free_form and int(Decimal(repr(value))) != int(value):
         # JSONB writes 3.5374e+16 as the whole number 35374000000000000, which is another one.
         return f"{value}, a number too big for free-form data; give it a field of type float"
+    if isinstance(value, bytes):
+        value = value.decode(errors="replace")
     if not isinstance(value, str):
         return None
     if "\0" in value:

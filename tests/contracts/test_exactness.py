@@ -25,6 +25,7 @@ from eventsource import (
     default_registry,
     register_event,
 )
+from eventsource.serialization import _fields_to_watch
 
 BACKENDS = ["in-memory", "postgresql"]
 everywhere = pytest.mark.parametrize("backend", BACKENDS)
@@ -63,6 +64,7 @@ class Described(DomainEvent):
     prices: dict[int, Decimal] = Field(default_factory=dict)
     address: Address | None = None
     weight: Weight | None = None
+    raw: bytes = b""
     choice: int | float | str | Decimal = 0
     extra: Any = None
 
@@ -70,6 +72,14 @@ class Described(DomainEvent):
     @property
     def doubled(self) -> int:
         return 2 * self.number
+
+
+class PlainFact(DomainEvent):
+    aggregate_type: str = "Thing"
+    name: str | None = None
+    ratios: list[float] = Field(default_factory=list)
+    prices: dict[str, Decimal] | None = None
+    pair: tuple[int, ...] = ()
 
 
 text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
@@ -141,6 +151,8 @@ def thing(**fields: object) -> Described:
         ({"text": "a\0b"}, "text"),
         ({"text": "\ud800"}, "text"),
         ({"actor_id": "\0"}, "actor_id"),
+        ({"raw": b"a\0"}, "raw"),
+        ({"raw": b"\xff"}, None),
         ({"metadata": {"deep": [{"x": math.nan}]}}, "metadata.deep.0.x"),
         ({"metadata": {"x": -math.inf}}, "metadata.x"),
         ({"metadata": {"x": "\0"}}, "metadata.x"),
@@ -156,14 +168,20 @@ def thing(**fields: object) -> Described:
     ],
 )
 async def test_a_value_that_json_or_postgresql_would_change_is_refused(
-    event_store: EventStore, fields: dict[str, object], place: str
+    event_store: EventStore, fields: dict[str, object], place: str | None
 ) -> None:
     event = thing(**fields)
-    with pytest.raises(SerializationError, match=f"'{place}") as refusal:
+    where = f"'{place}" if place else str(event.event_id)
+    with pytest.raises(SerializationError, match=where) as refusal:
         await event_store.append_events(event.aggregate_id, "Thing", [event], 0)
     assert refusal.value.event_type == "Described"
     assert str(event.event_id) in str(refusal.value)
     assert not await event_store.event_exists(event.event_id)
+
+
+def test_a_plain_event_costs_no_second_look() -> None:
+    assert _fields_to_watch(PlainFact) == (("metadata",), ())
+    assert _fields_to_watch(Described)[1] == ("address", "weight", "choice")
 
 
 @everywhere

@@ -284,7 +284,7 @@ class InMemoryEventStore(EventStore):
     def _event(self, row: _Row) -> DomainEvent:
         # The registry first: in a notebook its class may be newer than the one that was stored.
         cls = self._registry.get_or_none(row.event_type) or row.cls
-        return decode(cls, row.payload, self._converter, f"{row.stream_id}/{row.version}")
+        return decode(cls, row.payload, self._converter, lambda: f"{row.stream_id}/{row.version}")
 
     def _stored(self, row: _Row) -> StoredEvent:
         return StoredEvent(

@@ -37,6 +37,7 @@ from eventsource.stores.postgresql_append import Append
 from eventsource.stores.postgresql_pages import feed_rows, stream_rows
 from eventsource.stores.postgresql_table import EventsTable, probe
 from eventsource.type_conversion import DefaultTypeConverter, TypeConverter
+from eventsource.types import Position
 
 T = TypeVar("T")
 Need = Callable[[EventsTable], str | None]
@@ -227,25 +228,26 @@ class PostgreSQLEventStore(EventStore):
             yield self._stored(row)
 
     def _event(self, aggregate_id: UUID, row: Row) -> DomainEvent:
-        place = f"{aggregate_id}:{row['aggregate_type']}/{row['version']}"
         return decode_stored(
-            self._event_registry, row["event_type"], row["payload"], self._converter, place
+            self._event_registry,
+            row["event_type"],
+            row["payload"],
+            self._converter,
+            lambda: f"{aggregate_id}:{row['aggregate_type']}/{row['version']}",
         )
 
     def _stored(self, row: Row) -> StoredEvent:
-        stream_id = stream_id_of(row["aggregate_id"], row["aggregate_type"])
-        place = f"{stream_id}/{row['version']}, position {row['transaction']}:{row['position']}"
+        aggregate_id, aggregate_type, event_type, version = row[:4]
+        stored_at, payload, global_position, transaction = row[4:]
+        stream_id = stream_id_of(aggregate_id, aggregate_type)
         event = decode_stored(
-            self._event_registry, row["event_type"], row["payload"], self._converter, place
+            self._event_registry,
+            event_type,
+            payload,
+            self._converter,
+            lambda: f"{stream_id}/{version}, position {Position(transaction, global_position)}",
         )
-        return StoredEvent(
-            event,
-            stream_id,
-            row["version"],
-            row["position"],
-            row["created_at"],
-            row["transaction"],
-        )
+        return StoredEvent(event, stream_id, version, global_position, stored_at, transaction)
 
     async def _fetch(
         self, statement: str, *arguments: object, need: Need = EventsTable.stream_problem
