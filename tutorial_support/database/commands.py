@@ -149,6 +149,8 @@ def psql(
 
 async def _location(database: str | None) -> URL:
     server = await find_server()
+    async with connection_to(server.url):
+        pass
     if database is not None:
         return server.url.set(database=database)
     return named_url() or await create_kept(server, COURSE_DATABASE)

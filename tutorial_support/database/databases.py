@@ -13,8 +13,6 @@ from pathlib import Path
 import asyncpg
 from sqlalchemy import URL
 
-from eventsource.migrations import get_schema
-
 from . import locks
 from .errors import DatabaseUnavailable
 from .server import Server
@@ -143,6 +141,8 @@ async def drop_leftovers(server: Server, connection: asyncpg.Connection) -> None
 
 async def template(server: Server, connection: asyncpg.Connection) -> str:
     """The name of the template with today's schema, made now if there is none."""
+    from eventsource.migrations import get_schema  # half the time `tutorial` takes to start
+
     schema = get_schema("all")
     user = await connection.fetchval("SELECT current_user")  # who owns the tables of the clones
     made_of = plain(connection) + user + schema

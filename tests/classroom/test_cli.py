@@ -1,0 +1,74 @@
+"""`tutorial`, as typed: what it prints, what it does, how it exits."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Tutorial = Callable[..., str]
+
+
+@pytest.mark.parametrize(
+    ("command", "commands"),
+    [((), "lab doctor refresh lint db"), (("db",), "status start stop url psql reset")],
+)
+def test_help_explains_every_command(
+    tutorial: Tutorial, command: tuple[str, ...], commands: str
+) -> None:
+    said = tutorial(*command, "--help")
+    for name in commands.split():
+        assert re.search(rf"│ {name} +[A-Z].{{15,}}", said)
+
+
+def test_the_doctor_says_what_is_found(tutorial: Tutorial, cache: Path) -> None:
+    (cache / "postgresql-9").mkdir()
+    said = tutorial("doctor")
+    assert re.search(r"Embedded PostgreSQL +found +18\.", said)
+    assert re.search(r"Server's folder .*" + re.escape(str(cache)), said)
+    assert f"data of another version, not used now: {cache}/postgresql-9" in said
+    assert "A database can be had" in said
+
+
+NOBODY = "postgresql://me:Geheim-7@localhost:1/db"
+
+
+@pytest.mark.parametrize(
+    ("command", "variable", "value", "said"),
+    [
+        (("doctor",), "TUTORIAL_DATABASE_URL", NOBODY, "No PostgreSQL server answers"),
+        (("lab",), "TUTORIAL_DATABASE_URL", NOBODY, "No PostgreSQL server answers"),
+        (("db", "status"), "TUTORIAL_DATABASE_URL", NOBODY, "No PostgreSQL server answers"),
+        (("db", "psql"), "TUTORIAL_DATABASE_URL", NOBODY, "No PostgreSQL server answers"),
+        (("db", "url"), "TUTORIAL_DATABASE_URL", "mysql://localhost/db", "needs PostgreSQL"),
+        (("doctor",), "TUTORIAL_DATABASE", "oracle", "knows only embedded, local, docker, url"),
+        (("lab",), "TUTORIAL_DATABASE", "url", "export TUTORIAL_DATABASE_URL="),
+        (("db", "start"), "XDG_CACHE_HOME", "/dev/null/nowhere", "export XDG_CACHE_HOME="),
+        (("doctor",), "XDG_CACHE_HOME", "/dev/null/nowhere", "export XDG_CACHE_HOME="),
+    ],
+)
+@pytest.mark.usefixtures("empty_cache")
+def test_without_a_database_a_command_fails_with_one_clear_message(
+    tutorial: Tutorial,
+    monkeypatch: pytest.MonkeyPatch,
+    command: tuple[str, ...],
+    *,
+    variable: str,
+    value: str,
+    said: str,
+) -> None:
+    monkeypatch.setenv(variable, value)
+    shown = tutorial(*command, exits=1)
+    assert said in shown
+    assert "Geheim-7" not in shown
+
+
+@pytest.mark.parametrize("command", ["lab", "refresh"])
+def test_a_notebook_that_does_not_exist_is_refused_with_those_that_do(
+    tutorial: Tutorial, command: str
+) -> None:
+    assert "There is no notebook 99. There are: " in tutorial(command, "99", exits=2)
+
+
+def test_lint_accepts_the_notebooks_of_the_course(tutorial: Tutorial) -> None:
+    assert tutorial("lint") == ""
