@@ -1,13 +1,16 @@
 """One event store after the other, for tests that hold for all of them."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import asyncpg
 import pytest
+import pytest_asyncio
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
 
 from eventsource import EventStore, InMemoryEventStore, PostgreSQLEventStore
 from eventsource.migrations import get_schema
+from tutorial_support.database import databases
+from tutorial_support.database.server import Server
 
 # The table of the oldest tutorial, before there was a position.
 MINIMAL_TABLE = """
@@ -26,7 +29,11 @@ CREATE TABLE events (
 )
 """
 
-SQL_BACKENDS = ("postgresql", "postgresql-partitioned", "postgresql-minimal")
+
+def schema_of(backend: str) -> str:
+    if backend == "postgresql-minimal":
+        return MINIMAL_TABLE
+    return get_schema("events_partitioned" if backend == "postgresql-partitioned" else "all")
 
 
 @pytest.fixture
@@ -34,18 +41,18 @@ def minimal_table() -> str:
     return MINIMAL_TABLE
 
 
+async def run_sql(url: str, text: str) -> None:
+    connection = await asyncpg.connect(url.replace("+asyncpg", ""))
+    try:
+        await connection.execute(text)
+    finally:
+        await connection.close()
+
+
 @pytest.fixture
-async def load_sql() -> Callable[[str, str], object]:
+def load_sql() -> Callable[[str, str], Awaitable[None]]:
     """Run SQL text, of any number of statements, in the database of a URL."""
-
-    async def load(url: str, text: str) -> None:
-        connection = await asyncpg.connect(url.replace("+asyncpg", ""))
-        try:
-            await connection.execute(text)
-        finally:
-            await connection.close()
-
-    return load
+    return run_sql
 
 
 @pytest.fixture
@@ -72,18 +79,28 @@ def backend() -> str:
 
 
 @pytest.fixture
-async def events_url(
-    backend: str, request: pytest.FixtureRequest, load_sql, engine_of
-) -> str | None:
+async def events_url(backend: str, request: pytest.FixtureRequest, load_sql) -> str | None:
     """A database with the backend's table; None for the backend that needs none."""
     if backend == "in-memory":
         return None
     if backend == "postgresql":
         return request.getfixturevalue("database_url")
     url = request.getfixturevalue("empty_database_url")
-    minimal = backend == "postgresql-minimal"
-    await load_sql(url, MINIMAL_TABLE if minimal else get_schema("events_partitioned"))
+    await load_sql(url, schema_of(backend))
     return url
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared_events_url(backend: str, _server: Server) -> AsyncIterator[str | None]:
+    """The same for a whole module, whose tests then keep to streams of their own."""
+    if backend == "in-memory":
+        yield None
+        return
+    url, claim = await databases.create(_server, "tutorial_test", empty=True)
+    text = url.render_as_string(hide_password=False)
+    await run_sql(text, schema_of(backend))
+    yield text
+    await databases.drop(_server, claim)
 
 
 @pytest.fixture

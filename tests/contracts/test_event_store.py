@@ -19,7 +19,9 @@ from eventsource import (
 )
 
 pytestmark = pytest.mark.parametrize(
-    "backend", ["in-memory", "postgresql", "postgresql-partitioned", "postgresql-minimal"]
+    "backend",
+    ["in-memory", "postgresql", "postgresql-partitioned", "postgresql-minimal"],
+    scope="module",
 )
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -37,6 +39,11 @@ def items(cart: UUID, *versions: int, **fields: object) -> list[ItemAdded]:
         ItemAdded(aggregate_id=cart, aggregate_version=version, name=f"item {version}", **fields)
         for version in versions
     ]
+
+
+@pytest.fixture
+def events_url(shared_events_url: str | None) -> str | None:
+    return shared_events_url
 
 
 @pytest.fixture
@@ -264,23 +271,23 @@ async def test_times_in_filters_need_a_zone(event_store: EventStore, cart: UUID)
 
 
 async def test_events_of_a_type_come_by_time_then_position(event_store: EventStore) -> None:
-    tenant = uuid4()
+    tenant, kind = uuid4(), f"Cart {uuid4()}"
     stored = []
     for minutes, tenant_id in [(5, tenant), (1, None), (1, tenant), (3, tenant)]:
         cart, time = uuid4(), NOON + timedelta(minutes=minutes)
-        stored += items(cart, 1, occurred_at=time, tenant_id=tenant_id)
-        await event_store.append_events(cart, "Cart", stored[-1:], 0)
+        stored += items(cart, 1, occurred_at=time, tenant_id=tenant_id, aggregate_type=kind)
+        await event_store.append_events(cart, kind, stored[-1:], 0)
     elsewhere = uuid4()
     await event_store.append_events(
         elsewhere, "Wishes", items(elsewhere, 1, aggregate_type="Wishes"), 0
     )
     last, tie, tied, third = stored
-    found = await event_store.get_events_by_type("Cart")
+    found = await event_store.get_events_by_type(kind)
     assert [event.occurred_at for event in found] == sorted(e.occurred_at for e in stored)
     assert found[-2:] == [third, last]
     assert tie in found[:2]
-    assert await event_store.get_events_by_type("Cart", tenant_id=tenant) == [tied, third, last]
-    after = await event_store.get_events_by_type("Cart", from_timestamp=third.occurred_at)
+    assert await event_store.get_events_by_type(kind, tenant_id=tenant) == [tied, third, last]
+    after = await event_store.get_events_by_type(kind, from_timestamp=third.occurred_at)
     assert after == [last]
     assert await event_store.get_events_by_type("Nothing") == []
 

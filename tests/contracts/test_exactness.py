@@ -27,8 +27,13 @@ from eventsource import (
 )
 from eventsource.serialization import _fields_to_watch
 
-BACKENDS = ["in-memory", "postgresql"]
-everywhere = pytest.mark.parametrize("backend", BACKENDS)
+everywhere = pytest.mark.parametrize("backend", ["in-memory", "postgresql"], scope="module")
+in_postgresql = pytest.mark.parametrize("backend", ["postgresql"], scope="module")
+
+
+@pytest.fixture
+def events_url(shared_events_url: str | None) -> str | None:
+    return shared_events_url
 
 
 class Size(enum.Enum):
@@ -235,7 +240,7 @@ class Forgotten(DomainEvent):
     aggregate_type: str = "Thing"
 
 
-@pytest.mark.parametrize("backend", ["postgresql"])
+@in_postgresql
 async def test_a_database_refuses_a_type_it_could_not_read_again(event_store: EventStore) -> None:
     event = Forgotten(aggregate_id=uuid4())
     with pytest.raises(EventTypeNotFoundError, match="@register_event") as error:
@@ -265,19 +270,19 @@ async def test_memory_with_a_registry_refuses_as_a_database_does() -> None:
     assert await store.get_event_count() == 0
 
 
-@pytest.mark.parametrize("backend", ["postgresql"])
+@in_postgresql
 async def test_an_event_nobody_can_read_is_named_with_the_way_out(event_store: EventStore) -> None:
     class Passing(DomainEvent):
-        aggregate_type: str = "Thing"
+        aggregate_type: str = "Passing thing"
         note: str
 
     event = register_event(Passing)(aggregate_id=uuid4(), note="x")
-    await event_store.append_events(event.aggregate_id, "Thing", [event], 0)
+    await event_store.append_events(event.aggregate_id, "Passing thing", [event], 0)
     default_registry.unregister("Passing")
     reads: list[Callable[[], Any]] = [
         lambda: event_store.get_events(event.aggregate_id),
         lambda: anext(event_store.read_stream(str(event.aggregate_id))),
-        lambda: event_store.get_events_by_type("Thing"),
+        lambda: event_store.get_events_by_type("Passing thing"),
     ]
     for read in reads:
         with pytest.raises(UnreadableEventError, match="@register_event") as error:
