@@ -94,7 +94,7 @@ def _stop_servers(cache: Path) -> None:
     """Stop the servers below `cache` as `tutorial db stop` does; they leave nothing running."""
     for folder in [folder for folder in managed._leases if folder.is_relative_to(cache)]:
         os.close(managed._leases.pop(folder))
-    for lock in cache.glob(f"{NAME}/*/supervisor"):
+    for lock in cache.glob("**/supervisor"):
         if locks.is_held(lock):
             lock.with_name("stop").touch()
     deadline = time.monotonic() + STOP_SECONDS
