@@ -178,5 +178,9 @@ LIMIT 1
 FIND_POSITION = "SELECT transaction_id FROM events WHERE global_position = $1 LIMIT 1"
 
 LOG_REACHES = """
-SELECT FROM events WHERE (transaction_id, global_position) >= ($1, $2) LIMIT 1
+SELECT
+FROM events
+WHERE (transaction_id, global_position) >= ($1, $2)
+ORDER BY transaction_id DESC, global_position DESC
+LIMIT 1
 """
