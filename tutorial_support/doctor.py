@@ -13,7 +13,7 @@ from .database import DatabaseUnavailable, open_database
 from .database.account import server_account
 from .database.choice import chosen, find_programs, named_url
 from .database.container import engine_version
-from .database.programs import Programs, embedded, local
+from .database.programs import WHEEL, Programs, embedded, local
 from .database.server import server_home
 from .paths import cache_folder
 
@@ -68,6 +68,8 @@ def _url() -> tuple[str, str]:
 
 
 def _embedded() -> tuple[str, str]:
+    if embedded() is None and importlib.util.find_spec(WHEEL) is not None:
+        return ATTENTION, "installed, and its programs do not run on this system"
     return _programs(embedded(), "make install")
 
 

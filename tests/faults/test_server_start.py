@@ -5,12 +5,9 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO
 
 import pytest
 
@@ -64,6 +61,26 @@ async def test_a_first_start_that_was_killed_is_done_again(
     async with await open_database("11-postgresql") as database:
         assert await database.fetch("SELECT 1 AS one") == [(1,)]
     assert list(folder.glob("making-*")) == []
+
+
+async def test_a_first_start_that_was_interrupted_is_done_again(empty_cache: Path) -> None:
+    interrupted = asyncio.create_task(open_database("11-postgresql"))
+    await eventually(lambda: list(cluster().folder.glob("making-*/data/base")), timeout_seconds=20)
+    interrupted.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await interrupted
+
+    async with await open_database("11-postgresql") as database:
+        assert await database.fetch("SELECT 1 AS one") == [(1,)]
+
+
+async def test_one_process_may_ask_for_several_at_once(cache: Path) -> None:
+    asked = [open_database("11-postgresql") for _ in range(4)]
+    databases = await asyncio.gather(*asked)
+
+    assert len({database.url for database in databases}) == 4
+    for database in databases:
+        await database.close()
 
 
 @pytest.fixture
@@ -154,78 +171,3 @@ async def test_a_taken_port_is_one_clear_message(cache: Path) -> None:
 
 
 SUDO = [] if os.geteuid() == 0 else ["sudo", "-n"]
-
-
-def as_root(*command: str) -> None:
-    subprocess.run([*SUDO, *command], check=True)
-
-
-def may_mount() -> bool:
-    if not sys.platform.startswith("linux"):
-        return False
-    with suppress(FileNotFoundError):
-        return subprocess.run([*SUDO, "true"], capture_output=True, check=False).returncode == 0
-    return False
-
-
-@pytest.fixture
-def small_disk(empty_cache: Path) -> Iterator[Callable[[str], None]]:
-    """The cache on a disk of its own. Call it to give that another size."""
-    if not may_mount():
-        pytest.skip("a small disk needs Linux, and root or sudo without a password")
-    empty_cache.mkdir()
-    as_root(
-        "mount",
-        "-t",
-        "tmpfs",
-        "-o",
-        f"size=20m,mode=755,uid={os.geteuid()}",
-        "tmpfs",
-        str(empty_cache),
-    )
-    yield lambda size: as_root("mount", "-o", f"remount,size={size}", str(empty_cache))
-    shared = cluster()
-    shared.leave()
-    asyncio.run(shared.stop())
-    as_root("umount", str(empty_cache))
-
-
-def fill(file: BinaryIO) -> None:
-    while True:
-        file.write(bytes(100_000))
-        file.flush()
-
-
-async def open_many() -> None:
-    for _ in range(50):
-        await open_database("11-postgresql")
-
-
-async def test_a_full_disk_at_the_first_start_is_one_clear_message(
-    small_disk: Callable[[str], None], empty_cache: Path
-) -> None:
-    with pytest.raises(DatabaseUnavailable, match=f"The disk is full.*{empty_cache}"):
-        await open_database("11-postgresql")
-    assert not list(cluster().folder.glob("making-*"))
-
-    small_disk("200m")
-    async with await open_database("11-postgresql") as database:
-        assert await database.fetch("SELECT 1 AS one") == [(1,)]
-
-
-async def test_a_disk_that_fills_up_is_one_clear_message_and_recovers(
-    small_disk: Callable[[str], None], empty_cache: Path
-) -> None:
-    small_disk("200m")
-    kept = await open_database("11-postgresql", keep=True)
-    await kept.execute("CREATE TABLE mine AS SELECT 'still here' AS note")
-    ballast = empty_cache / "ballast"
-    with ballast.open("wb") as file, pytest.raises(OSError, match="No space left"):
-        fill(file)
-
-    with pytest.raises(DatabaseUnavailable, match=r"disk .* is full"):
-        await open_many()
-
-    ballast.unlink()
-    async with await open_database("11-postgresql", keep=True) as again:
-        assert await again.fetch("SELECT note FROM mine") == [("still here",)]

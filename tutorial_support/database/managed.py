@@ -108,12 +108,12 @@ class ManagedServer(ABC):
     async def become_user(self) -> None:
         """Keep the server, once it runs, from stopping for want of users."""
         self.prepare()
-        lease = _leases.get(self.folder)
-        if lease is None or not _is_open_at(lease, self.folder / "lease"):
+        file, lease = self.folder / "lease", _leases.get(self.folder)
+        if lease is None or not _is_open_at(lease, file):
             # A server that has begun to stop keeps the lease until it is gone.
-            _leases[self.folder] = await locks.wait_for(
-                self.folder / "lease", shared=True, seconds=self.start_seconds
-            )
+            lease = await locks.wait_for(file, shared=True, seconds=self.start_seconds)
+            self.leave()
+            _leases[self.folder] = lease
 
     def leave(self) -> None:
         """Stop being a user before this process ends."""

@@ -1,0 +1,157 @@
+"""Where programs and data are: out of reach, or on a disk that is full."""
+
+import asyncio
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import BinaryIO
+
+import pytest
+
+from tutorial_support.database import DatabaseUnavailable, open_database, programs
+from tutorial_support.database.account import server_account
+from tutorial_support.database.cluster import Cluster
+from tutorial_support.database.server import server_home, shared_server
+from tutorial_support.paths import NAME
+
+
+def cluster() -> Cluster:
+    found = shared_server()
+    assert isinstance(found, Cluster)
+    return found
+
+
+SUDO = [] if os.geteuid() == 0 else ["sudo", "-n"]
+
+
+async def test_programs_that_the_account_cannot_reach_are_copied_once(
+    empty_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = programs.embedded()
+    assert found is not None
+    packages = found.folder.parents[2]
+    for name in (programs.WHEEL, f"{programs.WHEEL}.libs"):
+        shutil.copytree(packages / name, tmp_path / name)
+    tmp_path.chmod(0o700)
+    closed = replace(found, folder=tmp_path / found.folder.relative_to(packages))
+    monkeypatch.setattr(programs, "embedded", lambda: closed)
+
+    for name in ("first", "second"):
+        async with await open_database(name) as database:
+            assert await database.fetch("SELECT 1 AS one") == [(1,)]
+
+    assert len(copies_in(empty_cache)) == server_account().changes
+    assert tmp_path.stat().st_mode & 0o777 == 0o700
+
+
+def copies_in(cache: Path) -> list[Path]:
+    return list(cache.glob("programs-*"))
+
+
+def test_a_cache_that_the_account_cannot_reach_is_left_as_it_is(
+    empty_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = empty_cache.parent / "closed"
+    closed.mkdir(mode=0o700)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(closed))
+    account = server_account()
+
+    home = server_home(account)
+
+    assert account.can_use(home.parent)
+    assert (home == closed / NAME) is not account.changes
+    assert closed.stat().st_mode & 0o777 == 0o700
+
+
+async def test_programs_of_the_machine_serve_as_well(
+    empty_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if programs.local() is None:
+        pytest.skip("this machine has no PostgreSQL programs of its own")
+    monkeypatch.setenv("TUTORIAL_DATABASE", "local")
+
+    async with await open_database("11-postgresql") as database:
+        (version,) = await database.fetch("SHOW server_version")
+    found = programs.local()
+    assert found is not None
+    assert version["server_version"].startswith(found.version)
+
+
+def as_root(*command: str) -> None:
+    subprocess.run([*SUDO, *command], check=True)
+
+
+def may_mount() -> bool:
+    if not sys.platform.startswith("linux"):
+        return False
+    with suppress(FileNotFoundError):
+        return subprocess.run([*SUDO, "true"], capture_output=True, check=False).returncode == 0
+    return False
+
+
+@pytest.fixture
+def small_disk(empty_cache: Path) -> Iterator[Callable[[str], None]]:
+    """The cache on a disk of its own. Call it to give that another size."""
+    if not may_mount():
+        pytest.skip("a small disk needs Linux, and root or sudo without a password")
+    empty_cache.mkdir()
+    as_root(
+        "mount",
+        "-t",
+        "tmpfs",
+        "-o",
+        f"size=20m,mode=755,uid={os.geteuid()}",
+        "tmpfs",
+        str(empty_cache),
+    )
+    yield lambda size: as_root("mount", "-o", f"remount,size={size}", str(empty_cache))
+    shared = cluster()
+    shared.leave()
+    asyncio.run(shared.stop())
+    as_root("umount", str(empty_cache))
+
+
+def fill(file: BinaryIO) -> None:
+    while True:
+        file.write(bytes(100_000))
+        file.flush()
+
+
+async def open_many() -> None:
+    for _ in range(50):
+        await open_database("11-postgresql")
+
+
+async def test_a_full_disk_at_the_first_start_is_one_clear_message(
+    small_disk: Callable[[str], None], empty_cache: Path
+) -> None:
+    with pytest.raises(DatabaseUnavailable, match=f"The disk is full.*{empty_cache}"):
+        await open_database("11-postgresql")
+    assert not list(cluster().folder.glob("making-*"))
+
+    small_disk("200m")
+    async with await open_database("11-postgresql") as database:
+        assert await database.fetch("SELECT 1 AS one") == [(1,)]
+
+
+async def test_a_disk_that_fills_up_is_one_clear_message_and_recovers(
+    small_disk: Callable[[str], None], empty_cache: Path
+) -> None:
+    small_disk("200m")
+    kept = await open_database("11-postgresql", keep=True)
+    await kept.execute("CREATE TABLE mine AS SELECT 'still here' AS note")
+    ballast = empty_cache / "ballast"
+    with ballast.open("wb") as file, pytest.raises(OSError, match="No space left"):
+        fill(file)
+
+    with pytest.raises(DatabaseUnavailable, match=r"disk .* is full"):
+        await open_many()
+
+    ballast.unlink()
+    async with await open_database("11-postgresql", keep=True) as again:
+        assert await again.fetch("SELECT note FROM mine") == [("still here",)]
