@@ -26,38 +26,48 @@ def cluster() -> Cluster:
     return found
 
 
-SUDO = [] if os.geteuid() == 0 else ["sudo", "-n"]
-
-
-async def test_programs_that_the_account_cannot_reach_are_copied_once(
-    empty_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    found = programs.embedded()
-    assert found is not None
-    packages = found.folder.parents[2]
-    for name in (programs.WHEEL, f"{programs.WHEEL}.libs"):
-        shutil.copytree(packages / name, tmp_path / name)
-    tmp_path.chmod(0o700)
-    closed = replace(found, folder=tmp_path / found.folder.relative_to(packages))
-    monkeypatch.setattr(programs, "embedded", lambda: closed)
-
-    for name in ("first", "second"):
-        async with await open_database(name) as database:
-            assert await database.fetch("SELECT 1 AS one") == [(1,)]
-
-    assert len(copies_in(empty_cache)) == server_account().changes
-    assert tmp_path.stat().st_mode & 0o777 == 0o700
+def mode_of(folder: Path) -> int:
+    return folder.stat().st_mode & 0o777
 
 
 def copies_in(cache: Path) -> list[Path]:
     return list(cache.glob("programs-*"))
 
 
-def test_a_cache_that_the_account_cannot_reach_is_left_as_it_is(
-    empty_cache: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def closed(tmp_path: Path) -> Path:
+    """A folder of the test's user alone."""
+    folder = tmp_path / "closed"
+    folder.mkdir(mode=0o700)
+    return folder
+
+
+@pytest.fixture
+def programs_in_closed(closed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = programs.embedded()
+    assert found is not None
+    packages = found.folder.parents[2]
+    for name in (programs.WHEEL, f"{programs.WHEEL}.libs"):
+        shutil.copytree(packages / name, closed / name)
+    moved = replace(found, folder=closed / found.folder.relative_to(packages))
+    monkeypatch.setattr(programs, "embedded", lambda: moved)
+
+
+@pytest.mark.usefixtures("programs_in_closed")
+async def test_programs_that_the_account_cannot_reach_are_copied_once(
+    empty_cache: Path, closed: Path
 ) -> None:
-    closed = empty_cache.parent / "closed"
-    closed.mkdir(mode=0o700)
+    for name in ("first", "second"):
+        async with await open_database(name) as database:
+            assert await database.fetch("SELECT 1 AS one") == [(1,)]
+
+    assert len(copies_in(empty_cache)) == server_account().changes
+    assert mode_of(closed) == 0o700
+
+
+def test_a_cache_that_the_account_cannot_reach_is_left_as_it_is(
+    closed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(closed))
     account = server_account()
 
@@ -65,7 +75,7 @@ def test_a_cache_that_the_account_cannot_reach_is_left_as_it_is(
 
     assert account.can_use(home.parent)
     assert (home == closed / NAME) is not account.changes
-    assert closed.stat().st_mode & 0o777 == 0o700
+    assert mode_of(closed) == 0o700
 
 
 async def test_programs_of_the_machine_serve_as_well(
@@ -80,6 +90,9 @@ async def test_programs_of_the_machine_serve_as_well(
     found = programs.local()
     assert found is not None
     assert version["server_version"].startswith(found.version)
+
+
+SUDO = [] if os.geteuid() == 0 else ["sudo", "-n"]
 
 
 def as_root(*command: str) -> None:
