@@ -5,6 +5,10 @@ import pathlib
 import pytest
 import yaml
 
+from tutorial_support.database.cluster import SETTINGS
+from tutorial_support.database.container import IMAGE
+from tutorial_support.database.databases import COURSE_DATABASE
+
 COMPOSE = yaml.safe_load((pathlib.Path(__file__).parents[2] / "docker-compose.yml").read_text())
 SERVICES = COMPOSE["services"]
 
@@ -21,3 +25,12 @@ def test_a_server_says_when_it_is_ready(name: str):
 
 def test_only_the_database_starts_unasked():
     assert [name for name, service in SERVICES.items() if "profiles" not in service] == ["postgres"]
+
+
+def test_the_database_is_the_one_that_the_course_starts_by_itself():
+    database = SERVICES["postgres"]
+
+    assert database["image"] == f"${{POSTGRES_IMAGE:-{IMAGE}}}"
+    assert database["environment"]["POSTGRES_DB"] == COURSE_DATABASE
+    for name in ("max_connections", "wal_level", "timezone"):
+        assert f"-c {name}={SETTINGS[name]}" in database["command"]
