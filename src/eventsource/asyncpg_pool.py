@@ -18,7 +18,6 @@ Row = Any
 
 _CONNECTION_LOST = ("08", "57P")
 _BROKEN = {"InterfaceError", "InternalClientError"}
-_UNDEFINED = {"42P01", "42703", "42883"}
 
 
 class AsyncpgPool:

@@ -108,3 +108,18 @@ async def event_store(events_url: str | None, engine_of) -> EventStore:
     if events_url is None:
         return InMemoryEventStore()
     return PostgreSQLEventStore(async_sessionmaker(engine_of(events_url), expire_on_commit=False))
+
+
+@pytest.fixture
+def store_on(engine_of: Callable) -> Callable[..., PostgreSQLEventStore]:
+    def make(url: str, **options: object) -> PostgreSQLEventStore:
+        return PostgreSQLEventStore(async_sessionmaker(engine_of(url)), **options)
+
+    return make
+
+
+@pytest.fixture
+async def database_connection(database_url: str) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(database_url.replace("+asyncpg", ""))
+    yield connection
+    await connection.close()

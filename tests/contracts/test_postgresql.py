@@ -2,23 +2,18 @@
 
 import asyncio
 import json
-import traceback
 from collections.abc import Callable
 from uuid import uuid4
 
 import asyncpg
 import pytest
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
-from sqlalchemy.pool import StaticPool
+from sqlalchemy.ext.asyncio import async_sessionmaker
 
 from eventsource import (
     DatabaseError,
     DefaultTypeConverter,
     DomainEvent,
     EventRegistry,
-    EventStoreConnectionError,
-    EventStoreError,
     ExpectedVersion,
     OptimisticLockError,
     PostgreSQLEventStore,
@@ -39,21 +34,6 @@ def flags(ship, *versions: int, **fields: object) -> list[FlagRaised]:
     return [FlagRaised(aggregate_id=ship, aggregate_version=n, **fields) for n in versions]
 
 
-@pytest.fixture
-def store_on(engine_of: Callable) -> Callable[..., PostgreSQLEventStore]:
-    def make(url: str, **options: object) -> PostgreSQLEventStore:
-        return PostgreSQLEventStore(async_sessionmaker(engine_of(url)), **options)
-
-    return make
-
-
-@pytest.fixture
-async def connect(database_url: str):
-    connection = await asyncpg.connect(database_url.replace("+asyncpg", ""))
-    yield connection
-    await connection.close()
-
-
 def test_the_store_shows_what_it_was_given(store_on: Callable) -> None:
     registry = EventRegistry()
     url = "postgresql+asyncpg://nobody@localhost/nothing"
@@ -63,18 +43,8 @@ def test_the_store_shows_what_it_was_given(store_on: Callable) -> None:
     assert store.session_factory.kw["bind"] is not None
 
 
-def test_the_session_factory_must_be_bound_to_an_asyncpg_engine(engine_of: Callable) -> None:
-    with pytest.raises(TypeError, match="bound to an engine"):
-        PostgreSQLEventStore(async_sessionmaker())
-    with pytest.raises(TypeError, match="async_sessionmaker"):
-        PostgreSQLEventStore("postgresql+asyncpg://localhost/x")
-    sqlite = create_async_engine("sqlite+aiosqlite://")
-    with pytest.raises(ValueError, match=r"sqlite\+aiosqlite"):
-        PostgreSQLEventStore(async_sessionmaker(sqlite))
-
-
 async def test_the_outbox_row_comes_with_the_event(
-    store_on: Callable, database_url: str, connect: asyncpg.Connection
+    store_on: Callable, database_url: str, database_connection: asyncpg.Connection
 ) -> None:
     store, ship, tenant = store_on(database_url, outbox_enabled=True), uuid4(), uuid4()
     events = flags(ship, 1, 2, 3, tenant_id=tenant)
@@ -82,7 +52,7 @@ async def test_the_outbox_row_comes_with_the_event(
     await store.append_events(ship, "Ship", [*events, *flags(ship, 9)], ExpectedVersion.ANY)
     with pytest.raises(OptimisticLockError):
         await store.append_events(ship, "Ship", flags(ship, 2), 1)
-    rows = await connect.fetch("SELECT * FROM event_outbox ORDER BY sequence")
+    rows = await database_connection.fetch("SELECT * FROM event_outbox ORDER BY sequence")
     assert [row["event_id"] for row in rows[:3]] == [event.event_id for event in events]
     data = [json.loads(row["event_data"]) for row in rows]
     assert [one["aggregate_version"] for one in data] == [1, 2, 3, 4]
@@ -94,17 +64,19 @@ async def test_the_outbox_row_comes_with_the_event(
 
 
 async def test_without_the_outbox_no_row_is_queued(
-    store_on: Callable, database_url: str, connect: asyncpg.Connection
+    store_on: Callable, database_url: str, database_connection: asyncpg.Connection
 ) -> None:
     ship = uuid4()
     await store_on(database_url).append_events(ship, "Ship", flags(ship, 1), 0)
-    assert await connect.fetchval("SELECT count(*) FROM event_outbox") == 0
+    assert await database_connection.fetchval("SELECT count(*) FROM event_outbox") == 0
 
 
 async def test_events_and_outbox_rows_are_stored_together_or_not_at_all(
-    store_on: Callable, database_url: str, connect: asyncpg.Connection
+    store_on: Callable, database_url: str, database_connection: asyncpg.Connection
 ) -> None:
-    await connect.execute("ALTER TABLE event_outbox ADD CHECK (event_type <> 'FlagRaised')")
+    await database_connection.execute(
+        "ALTER TABLE event_outbox ADD CHECK (event_type <> 'FlagRaised')"
+    )
     store, ship = store_on(database_url, outbox_enabled=True), uuid4()
     with pytest.raises(DatabaseError, match="violates check constraint") as refusal:
         await store.append_events(ship, "Ship", flags(ship, 1), 0)
@@ -197,22 +169,22 @@ async def test_naming_rules_reach_free_form_data(store_on: Callable, database_ur
 
 
 async def test_events_cannot_be_changed_unless_the_transaction_says_so(
-    store_on: Callable, database_url: str, connect: asyncpg.Connection
+    store_on: Callable, database_url: str, database_connection: asyncpg.Connection
 ) -> None:
     store, ship = store_on(database_url), uuid4()
     await store.append_events(ship, "Ship", flags(ship, 1), 0)
     attacks = ("UPDATE events SET version = 9", "DELETE FROM events", "TRUNCATE events")
     for attack in attacks:
         with pytest.raises(asyncpg.RestrictViolationError, match="append-only") as refusal:
-            await connect.execute(attack)
+            await database_connection.execute(attack)
         assert "SET LOCAL eventsource.allow_mutation = 'on'" in refusal.value.hint
     assert await store.get_stream_version(ship, "Ship") == 1
     for attack in attacks:
-        async with connect.transaction():
-            await connect.execute("SET LOCAL eventsource.allow_mutation = 'on'")
-            await connect.execute(attack)
+        async with database_connection.transaction():
+            await database_connection.execute("SET LOCAL eventsource.allow_mutation = 'on'")
+            await database_connection.execute(attack)
         with pytest.raises(asyncpg.RestrictViolationError):
-            await connect.execute(attack)
+            await database_connection.execute(attack)
     assert await store.get_stream_version(ship, "Ship") == 0
 
 
@@ -301,7 +273,10 @@ async def test_another_unique_rule_of_the_users_is_no_version_conflict(
 
 
 async def test_a_deadlock_is_retried(
-    store_on: Callable, database_url: str, load_sql: Callable, connect: asyncpg.Connection
+    store_on: Callable,
+    database_url: str,
+    load_sql: Callable,
+    database_connection: asyncpg.Connection,
 ) -> None:
     # The first two attempts fail as a deadlock's victim would.
     await load_sql(
@@ -321,7 +296,7 @@ async def test_a_deadlock_is_retried(
     )
     store, ship = store_on(database_url), uuid4()
     assert (await store.append_events(ship, "Ship", flags(ship, 1), 0)).new_version == 1
-    assert await connect.fetchval("SELECT last_value FROM attempts") == 3
+    assert await database_connection.fetchval("SELECT last_value FROM attempts") == 3
 
 
 async def test_serializable_writers_are_told_the_same(
@@ -335,73 +310,6 @@ async def test_serializable_writers_are_told_the_same(
         return_exceptions=True,
     )
     assert sum(isinstance(answer, OptimisticLockError) for answer in answers) == 15
-
-
-async def test_a_connection_inside_a_transaction_is_not_used(database_url: str) -> None:
-    engine = create_async_engine(database_url, poolclass=StaticPool)
-    sessions, ship = async_sessionmaker(engine), uuid4()
-    store = PostgreSQLEventStore(sessions)
-    async with sessions() as session:
-        await session.execute(text("SELECT 1"))
-        with pytest.raises(EventStoreError, match="somebody's transaction"):
-            await store.append_events(ship, "Ship", flags(ship, 1), 0)
-    assert await store.get_stream_version(ship, "Ship") == 0
-    await engine.dispose()
-
-
-def url_with(url: str, **parts: object) -> str:
-    from sqlalchemy import make_url
-
-    return make_url(url).set(**parts).render_as_string(hide_password=False)
-
-
-async def test_a_database_out_of_reach_is_explained(
-    store_on: Callable, database_url: str, unused_tcp_port: int
-) -> None:
-    cases = [
-        (url_with(database_url, port=unused_tcp_port), "nothing answers there"),
-        (url_with(database_url, host="no.such.host.invalid"), "nothing answers there"),
-        (url_with(database_url, password="a-secret-word"), "this password"),
-        (url_with(database_url, database="no_such_database"), "'no_such_database'"),
-    ]
-    for url, reason in cases:
-        with pytest.raises(EventStoreConnectionError, match=reason) as error:
-            await store_on(url).get_stream_version(uuid4(), "Ship")
-        assert error.value.__cause__ is not None
-        story = "".join(traceback.format_exception(error.value))
-        assert "a-secret-word" not in story
-
-
-async def test_an_exhausted_pool_is_explained(engine_of: Callable, database_url: str) -> None:
-    engine = engine_of(database_url, pool_size=1, max_overflow=0, pool_timeout=0.05)
-    store = PostgreSQLEventStore(async_sessionmaker(engine))
-    async with engine.connect():
-        with pytest.raises(EventStoreConnectionError, match="pool_size"):
-            await store.get_stream_version(uuid4(), "Ship")
-    assert await store.get_stream_version(uuid4(), "Ship") == 0
-
-
-async def test_a_connection_lost_in_the_pool_is_replaced(
-    store_on: Callable, database_url: str, connect: asyncpg.Connection
-) -> None:
-    store = store_on(database_url)
-    await asyncio.gather(*(store.get_stream_version(uuid4(), "Ship") for _ in range(5)))
-    await connect.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-        "WHERE datname = current_database() AND pid <> pg_backend_pid()"
-    )
-    ship = uuid4()
-    await asyncio.sleep(0)  # the loop hears of the closed sockets
-
-    async def append() -> bool:
-        try:
-            return (await store.append_events(ship, "Ship", flags(ship, 1), -1)).success
-        except EventStoreConnectionError:
-            return False
-
-    from tutorial_support.lab import eventually
-
-    assert await eventually(append)
 
 
 async def test_what_postgresql_refuses_is_typed(store_on: Callable, database_url: str) -> None:

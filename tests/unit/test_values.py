@@ -1,7 +1,9 @@
 """Positions, options, streams, errors: the small values."""
 
+import asyncio
 import pickle
-from datetime import UTC, datetime
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -15,6 +17,8 @@ from eventsource import (
     EventSourceError,
     EventStore,
     EventStream,
+    InMemoryEventStore,
+    OptimisticLockError,
     Position,
     ReadDirection,
     ReadOptions,
@@ -61,7 +65,7 @@ class TestReadOptions:
     async def test_a_stream_is_not_resumed_by_a_feed_position(self) -> None:
         options = ReadOptions(from_position=Position(1, 1))
         with pytest.raises(TypeError, match="version"):
-            await anext(eventsource.InMemoryEventStore().read_stream(str(uuid4()), options))
+            await anext(InMemoryEventStore().read_stream(str(uuid4()), options))
 
 
 def test_a_stream_knows_its_latest_event() -> None:
@@ -85,6 +89,37 @@ def test_a_stored_event_shows_its_place() -> None:
     stored = StoredEvent(event, f"{event.aggregate_id}:T", 2, 7, datetime.now(UTC))
     assert str(stored) == f"DomainEvent at {event.aggregate_id}:T/2, global position 7"
     assert stored.position == Position(0, 7)
+
+
+def test_memory_serves_the_event_loops_of_many_threads() -> None:
+    store, aggregate = InMemoryEventStore(), uuid4()
+
+    def append(n: int) -> bool:
+        event = DomainEvent(aggregate_id=aggregate, aggregate_type="T", actor_id=str(n))
+        try:
+            return asyncio.run(store.append_events(aggregate, "T", [event], n % 4)).success
+        except OptimisticLockError:
+            return False
+
+    with ThreadPoolExecutor(8) as threads:
+        won = sum(threads.map(append, range(64)))
+    assert asyncio.run(store.get_stream_version(aggregate, "T")) == won > 0
+
+
+async def test_memory_can_be_looked_into_and_cleared() -> None:
+    store, now = InMemoryEventStore(), datetime.now(UTC)
+    late, early = (
+        DomainEvent(aggregate_id=uuid4(), aggregate_type="T", occurred_at=now + timedelta(n))
+        for n in (1, 0)
+    )
+    for event in (late, early):
+        await store.append_events(event.aggregate_id, "T", [event], 0)
+    assert await store.get_all_events() == [early, late]
+    assert await store.get_event_count() == 2
+    assert await store.get_aggregate_ids() == {late.aggregate_id, early.aggregate_id}
+    await store.clear()
+    assert await store.get_event_count() == 0
+    assert not await store.event_exists(late.event_id)
 
 
 def test_a_store_without_a_feed_says_so() -> None:
