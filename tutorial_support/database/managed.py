@@ -73,7 +73,7 @@ class ManagedServer(ABC):
         except (OSError, ValueError):
             return None
         # The server of a folder that was moved is about to stop.
-        return dict(found) if found["folder"] == str(self.folder) else None
+        return dict(found) if found.get("folder") == str(self.folder) else None
 
     def url(self) -> URL | None:
         """The URL of the server, if it ought to be running."""
