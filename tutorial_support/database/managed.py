@@ -73,7 +73,8 @@ class ManagedServer(ABC):
         except (OSError, ValueError):
             return None
         # The server of a folder that was moved is about to stop.
-        return dict(found) if found.get("folder") == str(self.folder) else None
+        here = str(self.folder)
+        return dict(found) if found.get("folder", here) == here else None
 
     def url(self) -> URL | None:
         """The URL of the server, if it ought to be running."""
