@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tutorial_support.cli import main
+
 Tutorial = Callable[..., str]
 
 
@@ -72,3 +74,14 @@ def test_a_notebook_that_does_not_exist_is_refused_with_those_that_do(
 
 def test_lint_accepts_the_notebooks_of_the_course(tutorial: Tutorial) -> None:
     assert tutorial("lint") == ""
+
+
+def test_without_psql_it_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("tutorial_support.database.programs.psql", lambda _: None)
+    monkeypatch.setattr("sys.argv", ["tutorial", "db", "psql"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 1
+    assert "apt-get install postgresql-client" in capsys.readouterr().err

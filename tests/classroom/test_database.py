@@ -1,8 +1,10 @@
 """The database that a notebook opens."""
 
+import asyncio
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -105,6 +107,19 @@ async def test_a_kept_one_of_an_older_schema_is_left_alone_with_a_warning() -> N
     assert await again.fetch("SELECT * FROM mine") == []
     async with connection_to(server.url) as connection:
         assert await databases.drop_kept(connection, "tutorial_older")
+
+
+async def test_a_cancelled_opening_leaves_nothing() -> None:
+    async with await open_database("warm"):
+        pass
+    for seconds in (0.005, 0.02, 0.03, 0.05):
+        with suppress(TimeoutError):
+            opened = await asyncio.wait_for(open_database("cancelled"), seconds)
+            await opened.close()
+
+    async with await open_database("next") as database:
+        left = "SELECT datname FROM pg_database WHERE starts_with(datname, 'tutorial_cancelled')"
+        assert await database.fetch(left) == []
 
 
 @pytest.mark.parametrize("name", ["", "11 postgresql", 'x"; DROP DATABASE postgres; --', "Ünï"])

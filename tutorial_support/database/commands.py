@@ -161,7 +161,7 @@ def _psql_environment(location: URL) -> dict[str, str]:
     folder = cache_folder()
     folder.mkdir(parents=True, exist_ok=True)
     address = {
-        "PGHOST": location.host,
+        "PGHOST": location.host or location.query.get("host"),
         "PGPORT": location.port and str(location.port),
         "PGUSER": location.username,
         "PGPASSWORD": location.password,

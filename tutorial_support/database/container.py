@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import URL
 
 from .cluster import SETTINGS
+from .errors import explain_failed_start
 from .managed import ManagedServer
 
 if TYPE_CHECKING:
@@ -64,10 +65,15 @@ class DockerServer(ManagedServer):
 
         Its data goes with it: two containers must not open one volume.
         """
+        from docker.errors import DockerException
+
         if not _here:
             self.prepare()
             self.make_room_to_start()
-            _here.append(make_container(self.folder).start())
+            try:
+                _here.append(make_container(self.folder).start())
+            except (DockerException, OSError) as error:
+                raise explain_failed_start(str(error), self.folder) from error
             atexit.register(_here[0].stop)
         host, port = _here[0].get_container_host_ip(), _here[0].get_exposed_port(5432)
         return self.url_at({"host": host, "port": port})

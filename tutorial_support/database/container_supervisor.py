@@ -3,7 +3,7 @@
 import sys
 import time
 
-from docker.errors import DockerException
+from docker.errors import DockerException, NotFound
 
 from .container import make_container, remove_leftovers
 from .supervisor import Supervisor, supervise
@@ -29,7 +29,10 @@ class ContainerSupervisor(Supervisor):
         if time.monotonic() - self.looked < LOOK_SECONDS:
             return True
         self.looked = time.monotonic()
-        self.container.reload()
+        try:
+            self.container.reload()
+        except NotFound:
+            return False
         return self.container.status == "running"
 
     def stop(self) -> None:

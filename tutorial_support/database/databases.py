@@ -127,13 +127,15 @@ async def drop_kept(connection: asyncpg.Connection, name: str) -> bool:
 
 
 async def drop_leftovers(server: Server, connection: asyncpg.Connection) -> None:
-    """Drop the databases whose processes are gone."""
+    """Drop the databases whose processes are gone; what cannot be dropped now stays for later."""
     for file in server.runs.glob("*"):
         lock = locks.hold(file)
         if lock is None:
             continue
         try:
             await _drop(connection, file.name)
+        except (DatabaseUnavailable, asyncpg.PostgresError):
+            continue
         finally:
             os.close(lock)
         file.unlink(missing_ok=True)

@@ -3,7 +3,13 @@
 from pathlib import Path
 
 NO_ROOM = ("No space left on device", "Disk quota exceeded", "Check free disk space")
-NO_FOLDER = ("Permission denied", "Read-only file system", "Not a directory", "File exists")
+NO_FOLDER = (
+    "Permission denied",
+    "Operation not permitted",
+    "Read-only file system",
+    "Not a directory",
+    "File exists",
+)
 
 
 class DatabaseUnavailable(Exception):  # noqa: N818  (a state of the world, not a bug)

@@ -63,7 +63,7 @@ def server_home(account: Account) -> Path:
         if not account.can_use(home.parent):
             system = "/Library/Caches" if sys.platform == "darwin" else "/var/cache"
             home = Path(system) / NAME
-            home.mkdir(exist_ok=True)
+            home.mkdir(parents=True, exist_ok=True)
         home.chmod(0o755 if account.changes else 0o700)
     except OSError as error:
         raise explain_failed_start(str(error), home) from error
@@ -112,5 +112,7 @@ async def find_server(url: str | None = None, *, idle_seconds: float = IDLE_SECO
     if ours is not None:
         return Server(await ours.join(), ours.folder / "runs", ours)
     assert named is not None
-    place = sha256(f"{named.host}:{named.port}{named.query}".encode()).hexdigest()[:12]
+    place = sha256(f"{named.username}@{named.host}:{named.port}{named.query}".encode()).hexdigest()[
+        :12
+    ]
     return Server(named, cache_folder() / "runs" / place)

@@ -27,7 +27,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-POLL_SECONDS = 0.1
+POLL_SECONDS = 0.2
 QUICK_DEATH_SECONDS = 3.0
 QUICK_DEATHS = 4
 REQUESTS = ("stop", "hold", "hurry", "down")
