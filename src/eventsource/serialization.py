@@ -77,20 +77,29 @@ def decode(
     return event
 
 
-def decode_stored(
-    registry: EventRegistry,
-    event_type: str,
-    text: str,
-    converter: TypeConverter,
-    place: Callable[[], str],
-) -> DomainEvent:
-    """Like `decode`, with the class from the registry; an unknown type is unreadable as well."""
-    try:
-        cls = registry.get(event_type)
-    except EventTypeNotFoundError as error:
-        event_id = UUID(json.loads(text)["event_id"])
-        raise UnreadableEventError(event_type, event_id, place(), str(error)) from error
-    return decode(cls, text, converter, place)
+@dataclasses.dataclass(frozen=True, slots=True)
+class EventReader:
+    """Turns stored rows into events, with the class from the registry."""
+
+    registry: EventRegistry
+    converter: TypeConverter
+
+    def read(
+        self, event_type: str, version: int, text: str, place: Callable[[], str]
+    ) -> DomainEvent:
+        """UnreadableEventError for an unknown type, as for a text that does not fit.
+
+        `version` is what the log says: text that other programs stored may name another.
+        """
+        try:
+            cls = self.registry.get(event_type)
+        except EventTypeNotFoundError as error:
+            event_id = UUID(json.loads(text)["event_id"])
+            raise UnreadableEventError(event_type, event_id, place(), str(error)) from error
+        event = decode(cls, text, self.converter, place)
+        if event.aggregate_version != version:
+            event.__dict__["aggregate_version"] = version
+        return event
 
 
 def _unreadable(

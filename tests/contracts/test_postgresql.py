@@ -134,6 +134,23 @@ async def test_a_table_upgraded_under_a_running_store_is_noticed(
     assert result.global_position == 2
 
 
+async def test_the_version_of_the_row_counts_whatever_the_payload_says(
+    store_on: Callable, database_url: str, database_connection: asyncpg.Connection
+) -> None:
+    store, ship = store_on(database_url), uuid4()
+    await store.append_events(ship, "Ship", flags(ship, 1), 0)
+    stranger = FlagRaised(aggregate_id=ship, aggregate_version=1)
+    await database_connection.execute(
+        "INSERT INTO events (event_id, aggregate_id, aggregate_type, event_type, version, "
+        "timestamp, payload) VALUES ($1, $2, 'Ship', 'FlagRaised', 2, now(), $3)",
+        stranger.event_id,
+        ship,
+        stranger.model_dump_json(),
+    )
+    events = (await store.get_events(ship, "Ship")).events
+    assert [event.aggregate_version for event in events] == [1, 2]
+
+
 async def test_tenants_may_be_text(
     store_on: Callable, empty_database_url: str, load_sql: Callable
 ) -> None:

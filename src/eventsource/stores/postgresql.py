@@ -20,7 +20,7 @@ from eventsource.observability import (
     Tracer,
     create_tracer,
 )
-from eventsource.serialization import decode_stored
+from eventsource.serialization import EventReader
 from eventsource.stores import postgresql_statements as sql
 from eventsource.stores.interface import (
     AppendResult,
@@ -70,13 +70,16 @@ class PostgreSQLEventStore(EventStore):
     ) -> None:
         self._session_factory = session_factory
         self._pool = AsyncpgPool(session_factory)
-        self._event_registry = event_registry or default_registry
         self._outbox_enabled = outbox_enabled
         self._tracer = tracer or create_tracer(__name__, enable_tracing)
-        self._converter = type_converter or DefaultTypeConverter(
-            uuid_fields=uuid_fields,
-            string_id_fields=string_id_fields,
-            auto_detect_uuid=auto_detect_uuid,
+        self._reader = EventReader(
+            event_registry or default_registry,
+            type_converter
+            or DefaultTypeConverter(
+                uuid_fields=uuid_fields,
+                string_id_fields=string_id_fields,
+                auto_detect_uuid=auto_detect_uuid,
+            ),
         )
         self._known_table: EventsTable | None = None
 
@@ -105,7 +108,7 @@ class PostgreSQLEventStore(EventStore):
 
     @property
     def event_registry(self) -> EventRegistry:
-        return self._event_registry
+        return self._reader.registry
 
     @property
     def outbox_enabled(self) -> bool:
@@ -121,7 +124,7 @@ class PostgreSQLEventStore(EventStore):
         check_expected_version(expected_version)
         batch = check_batch(aggregate_id, aggregate_type, events)
         for event in batch:
-            self._event_registry.get(event.event_type)  # or nobody could read it again
+            self._reader.registry.get(event.event_type)  # or nobody could read it again
         with self._tracer.span(
             "postgresql_event_store.append_events",
             {
@@ -228,11 +231,10 @@ class PostgreSQLEventStore(EventStore):
             yield self._stored(row)
 
     def _event(self, aggregate_id: UUID, row: Row) -> DomainEvent:
-        return decode_stored(
-            self._event_registry,
+        return self._reader.read(
             row["event_type"],
+            row["version"],
             row["payload"],
-            self._converter,
             lambda: f"{aggregate_id}:{row['aggregate_type']}/{row['version']}",
         )
 
@@ -240,11 +242,10 @@ class PostgreSQLEventStore(EventStore):
         aggregate_id, aggregate_type, event_type, version = row[:4]
         stored_at, payload, global_position, transaction = row[4:]
         stream_id = stream_id_of(aggregate_id, aggregate_type)
-        event = decode_stored(
-            self._event_registry,
+        event = self._reader.read(
             event_type,
+            version,
             payload,
-            self._converter,
             lambda: f"{stream_id}/{version}, position {Position(transaction, global_position)}",
         )
         return StoredEvent(event, stream_id, version, global_position, stored_at, transaction)
