@@ -4,6 +4,7 @@ import asyncio
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -53,14 +54,18 @@ def lab(
         "-m",
         "jupyterlab",
         "-y",
-        f"--ServerApp.root_dir={notebooks_folder()}",
+        # The clone, so that the links to what is beside the notebooks lead somewhere.
+        f"--ServerApp.root_dir={notebooks_folder().parent}",
+        f"--ServerApp.preferred_dir={notebooks_folder()}",
     ]
     command += ["--ServerApp.ip=127.0.0.1", "--LabApp.news_url=None"]
     command += ["--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
     command += [] if browser else ["--no-browser"]
     command += ["--allow-root"] if sys.platform != "win32" and os.geteuid() == 0 else []
     command += [str(notebook)] if notebook else []
-    environment = os.environ | jupyter_environment()
+    # In a terminal of JupyterLab you can type `tutorial`.
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    environment = os.environ | jupyter_environment() | {"PATH": path}
     if sys.platform == "win32":
         sys.exit(subprocess.run(command, env=environment, check=False).returncode)
     sys.stdout.flush()
@@ -111,6 +116,11 @@ def lint(numbers: Numbers = None) -> None:
     _report(lint(_notebooks(numbers)))
 
 
+def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    """A warning is for the reader, who does not care which line of ours gave it."""
+    console.errors.print(str(message), style="yellow", markup=False)
+
+
 def _report(problems: "list[Problem]") -> None:
     for problem in problems:
         console.out.print(str(problem), markup=False)
@@ -119,6 +129,7 @@ def _report(problems: "list[Problem]") -> None:
 
 
 def main() -> None:
+    warnings.showwarning = _show_warning
     try:
         app()
     except DatabaseUnavailable as error:

@@ -97,7 +97,9 @@ async def test_what_is_no_url_of_postgresql(url: str, said: str) -> None:
 
 async def test_a_wrong_password(elsewhere: URL) -> None:
     said = await message(mistake(elsewhere, password=PASSWORD))
-    assert f"127.0.0.1:{elsewhere.port} refused the user 'postgres' with this password" in said
+    assert (
+        f"{elsewhere.host}:{elsewhere.port} refused the user 'postgres' with this password" in said
+    )
 
 
 async def test_a_wrong_user(elsewhere: URL) -> None:
@@ -119,7 +121,7 @@ async def test_nobody_listening(elsewhere: URL) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     said = await message(mistake(elsewhere, port=port, password=PASSWORD))
-    assert f"No PostgreSQL server answers at 127.0.0.1:{port}" in said
+    assert f"No PostgreSQL server answers at {elsewhere.host}:{port}" in said
     assert "unset TUTORIAL_DATABASE_URL" in said
 
 
@@ -137,7 +139,7 @@ async def web_server() -> AsyncIterator[int]:
 
 async def test_something_else_listening(elsewhere: URL, web_server: int) -> None:
     said = await message(mistake(elsewhere, port=web_server, password=PASSWORD))
-    assert f"What answers at 127.0.0.1:{web_server} is not PostgreSQL" in said
+    assert f"What answers at {elsewhere.host}:{web_server} is not PostgreSQL" in said
 
 
 @pytest.fixture
