@@ -36,7 +36,7 @@ class EventStoreConnectionError(EventStoreError):
 
 
 class DatabaseError(EventStoreError):
-    """PostgreSQL refused a statement; `sqlstate` is its five-character code."""
+    """The database refused a statement; `sqlstate` is PostgreSQL's five-character code."""
 
     def __init__(self, message: str, sqlstate: str | None = None) -> None:
         super().__init__(message)
@@ -45,6 +45,15 @@ class DatabaseError(EventStoreError):
 
 class SchemaError(EventStoreError):
     """A table, column or function is missing; the message names the migration that adds it."""
+
+
+class SQLiteNotAvailableError(EventSourceError, ImportError):
+    """SQLite is used without its driver."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "SQLite needs aiosqlite: pip install 'eventsource-tutorial[sqlite]' installs it."
+        )
 
 
 class PositionNotFoundError(EventStoreError):
@@ -183,3 +192,37 @@ class DuplicateEventTypeError(EventSourceError, ValueError):
         self.event_type = event_type
         self.existing_class = existing_class
         self.new_class = new_class
+
+
+class HandlerSignatureError(EventSourceError, ValueError):
+    """A method with `@handles` cannot be called as a handler."""
+
+    def __init__(self, owner: type, handler_name: str, problem: str) -> None:
+        super().__init__(f"Handler {owner.__qualname__}.{handler_name} {problem}.")
+        self.owner = owner
+        self.handler_name = handler_name
+
+
+class DuplicateHandlerError(EventSourceError, ValueError):
+    """Two methods of a class handle one event."""
+
+    def __init__(self, owner: type, event_class: type, first: str, second: str) -> None:
+        super().__init__(
+            f"{owner.__qualname__} has two handlers for {event_class.__name__}: {first} and "
+            f"{second}. Keep one of them."
+        )
+        self.owner = owner
+        self.event_class = event_class
+
+
+class UnhandledEventError(EventSourceError):
+    """No handler of a class is for this event."""
+
+    def __init__(self, owner: type, event_type: str, handled: Sequence[str]) -> None:
+        super().__init__(
+            f"{owner.__qualname__} has no handler for {event_type}. It handles: "
+            f"{', '.join(handled) or 'nothing'}. Add a method with @handles({event_type})."
+        )
+        self.owner = owner
+        self.event_type = event_type
+        self.handled = list(handled)
