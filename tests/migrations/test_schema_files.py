@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -125,10 +125,12 @@ async def test_every_function_runs(empty: asyncpg.Connection, name: str) -> None
         assert await empty.fetchval(f"SELECT {row['proname']}()") is not None
 
 
-def test_all_is_its_templates_joined() -> None:
-    texts = [get_template_path(name).read_text("utf-8") for name in migrations.ALL_TEMPLATES]
-    assert get_schema("all") == "\n".join(texts)
-    assert migrations.get_all_schemas() == get_schema("all") == get_schema()
+@pytest.mark.parametrize("backend", migrations.list_backends())
+def test_all_is_its_templates_joined(backend: str) -> None:
+    assert get_schema("all", backend) == migrations.join_templates(backend), (
+        "a template has changed: run python -m eventsource.migrations"
+    )
+    assert migrations.get_all_schemas(backend) == get_schema("all", backend)
 
 
 def test_the_partitioned_template_differs_only_where_it_must() -> None:
