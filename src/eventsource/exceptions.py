@@ -226,3 +226,31 @@ class UnhandledEventError(EventSourceError):
         self.owner = owner
         self.event_type = event_type
         self.handled = list(handled)
+
+
+class ProjectionError(EventSourceError):
+    """A projection could not do its work; what it had begun is undone."""
+
+    def __init__(self, projection_name: str, event_id: UUID | None, message: str) -> None:
+        about = f" at event {event_id}" if event_id else ""
+        super().__init__(f"Projection {projection_name}{about}: {message}")
+        self.projection_name = projection_name
+        self.event_id = event_id
+        self.message = message
+
+
+class ProjectionLagError(EventSourceError, TimeoutError):
+    """A projection did not come to a position in time. It may only be slow, or have stopped."""
+
+    def __init__(
+        self, projection_name: str, position: object, reached: object, timeout_seconds: float
+    ) -> None:
+        super().__init__(
+            f"Projection {projection_name} has not come to position {position} within "
+            f"{timeout_seconds:g} s; it is at {reached or 'the start'}. Is it running, and does "
+            "it stop at an event that fails?"
+        )
+        self.projection_name = projection_name
+        self.position = position
+        self.reached = reached
+        self.timeout_seconds = timeout_seconds
