@@ -24,7 +24,7 @@ _UNDEFINED = {"42P01", "42703", "42883"}
 PostgreSQLSource = AsyncEngine | async_sessionmaker[AsyncSession] | AsyncConnection | AsyncSession
 
 
-def executor_for(source: PostgreSQLSource) -> "AsyncpgPool | AsyncpgTransaction":
+def executor_for(source: PostgreSQLSource) -> "Executor":
     """What runs statements on `source`.
 
     On an engine or a session factory each statement is a transaction of its own. On a connection
@@ -90,6 +90,11 @@ class AsyncpgTransaction:
     """Runs statements inside the transaction of a caller's connection or session."""
 
     def __init__(self, source: AsyncConnection | AsyncSession) -> None:
+        if not isinstance(source, AsyncConnection | AsyncSession):
+            raise TypeError(
+                "A transaction to join is an AsyncConnection or an AsyncSession, not "
+                f"{type(source).__name__}"
+            )
         self._source = source
         bind = source.engine if isinstance(source, AsyncConnection) else source.bind
         engine = bind.engine if isinstance(bind, AsyncConnection) else bind
@@ -151,6 +156,9 @@ class AsyncpgTransaction:
                 "await each before the next, and give every task its own."
             )
         return _translated(error, self._url)
+
+
+Executor = AsyncpgPool | AsyncpgTransaction
 
 
 def _engine_of(source: object) -> AsyncEngine:

@@ -1,9 +1,11 @@
 """The shipped SQL files: they load, load again, agree with each other and with Alembic."""
 
 import json
+import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -106,6 +108,17 @@ async def test_every_file_loads_twice(empty: asyncpg.Connection, name: str) -> N
     assert await catalogue(empty) == once
 
 
+@pytest.mark.parametrize("name", migrations.list_schemas("sqlite"))
+def test_every_sqlite_file_loads_twice(name: str) -> None:
+    with closing(sqlite3.connect(":memory:")) as database:
+        database.executescript(get_schema(name, "sqlite"))
+        once = database.execute("SELECT * FROM sqlite_master").fetchall()
+        for statement in get_statements(name, "sqlite"):
+            database.execute(statement)
+        assert once
+        assert database.execute("SELECT * FROM sqlite_master").fetchall() == once
+
+
 @pytest.mark.parametrize("name", ["events", "events_partitioned", "events_upgrade"])
 async def test_every_function_runs(empty: asyncpg.Connection, name: str) -> None:
     if name == "events_upgrade":
@@ -150,7 +163,8 @@ async def test_the_upgrade_gives_the_catalogue_of_a_fresh_install(
     await empty.execute(older)
     await insert(empty, uuid4(), 1, "2026-01-01")
     await empty.execute(get_schema("events_upgrade"))
-    await empty.execute(get_schema("outbox"))
+    for name in migrations.ALL_TEMPLATES[1:]:
+        await empty.execute(get_schema(name))
     ours = await catalogue(empty)
     if older is TABLE_WITH_POSITION:  # its columns keep their places
         ours, fresh = [[unplaced(row) for row in rows] for rows in (ours, fresh)]
@@ -268,7 +282,7 @@ def alembic(folder: Path, url: str, *arguments: str) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("templates", [["all_tables"], ["events", "outbox"]])
+@pytest.mark.parametrize("templates", [["all_tables"], migrations.ALL_TEMPLATES])
 async def test_alembic_gives_the_catalogue_of_a_fresh_install(
     empty: asyncpg.Connection,
     empty_database_url: str,
@@ -301,18 +315,19 @@ async def test_alembic_writes_the_same_sql_when_offline(
 
 
 def test_the_helpers_list_what_there_is() -> None:
-    assert migrations.list_schemas() == [
-        "all",
-        "events",
-        "events_partitioned",
-        "events_upgrade",
-        "outbox",
-    ]
-    assert migrations.list_alembic_templates() == ["all_tables", "events", "outbox"]
+    assert {"all", "events", "events_partitioned", "events_upgrade"} < {*migrations.list_schemas()}
+    assert {*migrations.ALL_TEMPLATES, "all"} <= {*migrations.list_schemas()}
+    assert {"all", "events", "outbox"} <= {*migrations.list_schemas("sqlite")}
+    assert migrations.list_backends() == ["postgresql", "sqlite"]
+    assert {"all_tables", "events_partitioned"} < {*migrations.list_alembic_templates()}
     assert "CREATE TABLE IF NOT EXISTS events" in get_template_path("events").read_text("utf-8")
     with pytest.raises(FileNotFoundError, match="events_partitioned"):
         get_schema("nonsense")
     with pytest.raises(FileNotFoundError):
         get_template_path("../schemas/all")
+    with pytest.raises(FileNotFoundError, match="sqlite"):
+        get_schema("events_partitioned", "sqlite")
+    with pytest.raises(ValueError, match="postgresql, sqlite"):
+        get_schema("all", "oracle")
     with pytest.raises(FileNotFoundError, match="all_tables"):
         migrations.get_alembic_template("nonsense")

@@ -7,7 +7,7 @@ _HERE = Path(str(files(__name__)))
 _TEMPLATES = _HERE / "templates"
 
 #: The templates that make up `all`, in this order: of each backend, those that it has.
-ALL_TEMPLATES = ("events", "outbox")
+ALL_TEMPLATES = ("events", "outbox", "checkpoints", "dlq", "inbox", "snapshots")
 
 _FOLDERS = {"postgresql": _TEMPLATES, "sqlite": _TEMPLATES / "sqlite"}
 _JOINED = {
@@ -80,8 +80,8 @@ def _check_backend(backend: str) -> None:
 
 
 def list_alembic_templates() -> list[str]:
-    """Sorted."""
-    return sorted(path.name.partition(".")[0] for path in (_TEMPLATES / "alembic").iterdir())
+    """Sorted: `all_tables`, and one for each other schema of PostgreSQL."""
+    return sorted({"all_tables", *list_schemas()} - {"all"})
 
 
 def get_alembic_template(name: str = "all_tables") -> str:
@@ -89,7 +89,9 @@ def get_alembic_template(name: str = "all_tables") -> str:
     if name not in list_alembic_templates():
         known = ", ".join(list_alembic_templates())
         raise FileNotFoundError(f"No Alembic template {name!r}. There are: {known}.")
-    return (_TEMPLATES / "alembic" / f"{name}.py.template").read_text(encoding="utf-8")
+    text = (_TEMPLATES / "alembic" / "revision.py.template").read_text(encoding="utf-8")
+    schema = "all" if name == "all_tables" else name
+    return text.replace("{schema}", schema).replace("{name}", name)
 
 
 __all__ = [

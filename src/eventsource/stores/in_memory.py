@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
+from typing import Any
 from uuid import UUID
 
 from eventsource.events.base import DomainEvent
@@ -71,6 +72,8 @@ class _Row:
             options.tenant_id in (None, self.tenant_id)
             and (options.from_timestamp is None or self.timestamp >= options.from_timestamp)
             and (options.to_timestamp is None or self.timestamp <= options.to_timestamp)
+            and (options.event_types is None or self.event_type in options.event_types)
+            and (options.aggregate_types is None or self.aggregate_type in options.aggregate_types)
         )
 
 
@@ -106,7 +109,11 @@ class InMemoryEventStore(EventStore):
         aggregate_type: str,
         events: Sequence[DomainEvent],
         expected_version: int,
+        *,
+        transaction: Any = None,
     ) -> AppendResult:
+        if transaction is not None:
+            raise TypeError("InMemoryEventStore has no transactions to join; leave transaction out")
         check_expected_version(expected_version)
         with self._tracer.span(
             "inmemory_event_store.append_events",
@@ -228,9 +235,9 @@ class InMemoryEventStore(EventStore):
         with self._lock:
             return len(self._streams.get((aggregate_id, aggregate_type), ()))
 
-    async def get_global_position(self) -> int:
+    async def get_feed_end(self) -> Position:
         with self._lock:
-            return len(self._rows)
+            return Position(0, len(self._rows))
 
     async def read_stream(
         self, stream_id: str, options: ReadOptions | None = None

@@ -108,4 +108,11 @@ def _by_direction(options: ReadOptions, forward: str, backward: str) -> str:
 
 def _filters(options: ReadOptions) -> tuple[object, ...]:
     tenant = None if options.tenant_id is None else str(options.tenant_id)
-    return options.from_timestamp, options.to_timestamp, tenant is None, tenant
+    return (
+        options.from_timestamp,
+        options.to_timestamp,
+        tenant is None,
+        tenant,
+        None if options.event_types is None else list(options.event_types),
+        None if options.aggregate_types is None else list(options.aggregate_types),
+    )

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from eventsource.asyncpg_pool import AsyncpgPool
+from eventsource.asyncpg_pool import Executor
 
 _PROBE = """
 SELECT to_regclass('event_outbox') IS NOT NULL AS has_outbox,
@@ -99,12 +99,12 @@ class EventsTable:
         )
 
 
-async def probe(pool: AsyncpgPool) -> EventsTable:
-    row = await pool.fetchrow(_PROBE)
+async def probe(executor: Executor) -> EventsTable:
+    row = await executor.fetchrow(_PROBE)
     assert row is not None
     table = EventsTable(frozenset(row["columns"]), row["has_horizon"], row["has_outbox"])
     if not table.has_feed:
         return table
-    ahead = await pool.fetchrow(_IS_AHEAD)
+    ahead = await executor.fetchrow(_IS_AHEAD)
     assert ahead is not None
     return EventsTable(table.columns, True, table.has_outbox, ahead["is_ahead"])
