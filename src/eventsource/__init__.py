@@ -2,7 +2,12 @@
 
 from importlib.metadata import PackageNotFoundError, version
 
-from eventsource.aggregates import AggregateRepository, AggregateRoot
+from eventsource.aggregates import (
+    AggregateRepository,
+    AggregateRoot,
+    Decider,
+    DeclarativeAggregate,
+)
 from eventsource.events import (
     DomainEvent,
     EventRegistry,
@@ -31,10 +36,20 @@ from eventsource.exceptions import (
     PositionNotFoundError,
     SchemaError,
     SerializationError,
+    SnapshotDeserializationError,
+    SnapshotError,
+    StreamClosedError,
     UnhandledEventError,
     UnreadableEventError,
 )
 from eventsource.handlers import handles
+from eventsource.snapshots import (
+    InMemorySnapshotStore,
+    PostgreSQLSnapshotStore,
+    Snapshot,
+    SnapshotStore,
+    SQLiteSnapshotStore,
+)
 from eventsource.stores import (
     AppendResult,
     DefaultTypeConverter,
@@ -63,6 +78,8 @@ __all__ = [
     "AggregateRoot",
     "AppendResult",
     "DatabaseError",
+    "Decider",
+    "DeclarativeAggregate",
     "DefaultTypeConverter",
     "DomainEvent",
     "DuplicateEventError",
@@ -81,15 +98,23 @@ __all__ = [
     "ExpectedVersion",
     "HandlerSignatureError",
     "InMemoryEventStore",
+    "InMemorySnapshotStore",
     "OptimisticLockError",
     "Position",
     "PositionNotFoundError",
     "PostgreSQLEventStore",
+    "PostgreSQLSnapshotStore",
     "ReadDirection",
     "ReadOptions",
+    "SQLiteSnapshotStore",
     "SchemaError",
     "SerializationError",
+    "Snapshot",
+    "SnapshotDeserializationError",
+    "SnapshotError",
+    "SnapshotStore",
     "StoredEvent",
+    "StreamClosedError",
     "TypeConverter",
     "UnhandledEventError",
     "UnreadableEventError",

@@ -254,3 +254,33 @@ class ProjectionLagError(EventSourceError, TimeoutError):
         self.position = position
         self.reached = reached
         self.timeout_seconds = timeout_seconds
+
+
+class StreamClosedError(EventSourceError):
+    """The aggregate is closed: its stream takes no more events."""
+
+    def __init__(self, aggregate_id: UUID, aggregate_type: str, event_type: str) -> None:
+        super().__init__(
+            f"{aggregate_type} {aggregate_id} is closed and takes no {event_type}. Go on in a new "
+            "stream, whose first event carries what the old one ended with."
+        )
+        self.aggregate_id = aggregate_id
+        self.aggregate_type = aggregate_type
+        self.event_type = event_type
+
+
+class SnapshotError(EventSourceError):
+    """A snapshot could not be taken, stored or used. The events are not affected."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class SnapshotDeserializationError(SnapshotError):
+    """A stored snapshot does not fit the state's class."""
+
+    def __init__(self, aggregate_id: UUID, aggregate_type: str, reason: str) -> None:
+        super().__init__(f"The snapshot of {aggregate_type} {aggregate_id} is unusable: {reason}")
+        self.aggregate_id = aggregate_id
+        self.aggregate_type = aggregate_type
