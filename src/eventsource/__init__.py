@@ -38,6 +38,7 @@ from eventsource.exceptions import (
     SerializationError,
     SnapshotDeserializationError,
     SnapshotError,
+    SQLiteNotAvailableError,
     StreamClosedError,
     UnhandledEventError,
     UnreadableEventError,
@@ -50,6 +51,7 @@ from eventsource.snapshots import (
     SnapshotStore,
     SQLiteSnapshotStore,
 )
+from eventsource.sqlite_database import SQLITE_AVAILABLE, SQLiteDatabase
 from eventsource.stores import (
     AppendResult,
     DefaultTypeConverter,
@@ -62,6 +64,7 @@ from eventsource.stores import (
     PostgreSQLEventStore,
     ReadDirection,
     ReadOptions,
+    SQLiteEventStore,
     StoredEvent,
     TypeConverter,
 )
@@ -72,6 +75,7 @@ except PackageNotFoundError:  # a source tree that nobody installed
     __version__ = "0"
 
 __all__ = [
+    "SQLITE_AVAILABLE",
     "AggregateMismatchError",
     "AggregateNotFoundError",
     "AggregateRepository",
@@ -106,6 +110,9 @@ __all__ = [
     "PostgreSQLSnapshotStore",
     "ReadDirection",
     "ReadOptions",
+    "SQLiteDatabase",
+    "SQLiteEventStore",
+    "SQLiteNotAvailableError",
     "SQLiteSnapshotStore",
     "SchemaError",
     "SerializationError",

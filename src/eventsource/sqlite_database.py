@@ -40,7 +40,8 @@ class SQLiteTransaction:
         self._is_open = True
 
     async def fetch(self, statement: str, *arguments: Any) -> list[Row]:
-        """All rows. UUIDs are bound as text, aware times as text in UTC that sorts by time."""
+        """All rows. Parameters are `$1`, `$2`, as in PostgreSQL, or `?`. A UUID is bound as text,
+        an aware time as text in UTC that sorts by time."""
         return await self._connection().fetch(statement, *arguments)
 
     async def fetchrow(self, statement: str, *arguments: Any) -> Row | None:
@@ -75,7 +76,8 @@ class SQLiteDatabase:
         self.wal_mode = wal_mode
         self.busy_timeout = busy_timeout
         self._open_connection: _Connection | None = None
-        self._turn = asyncio.Lock()
+        self._lock = asyncio.Lock()
+        self._holder: asyncio.Task[Any] | None = None
 
     @classmethod
     def of(cls, database: "SQLiteDatabase | str | Path") -> "SQLiteDatabase":
@@ -97,7 +99,7 @@ class SQLiteDatabase:
 
     async def open(self) -> None:
         """Again is no error. EventStoreConnectionError if there is no such file to open or make."""
-        async with self._turn:
+        async with self._turn():
             if self._open_connection is None:
                 connection = _Connection(self.path)
                 await _to_its_end(connection.open(self.wal_mode, self.busy_timeout))
@@ -112,7 +114,7 @@ class SQLiteDatabase:
 
     async def close(self) -> None:
         """Wait for the transaction under way, then close. Again is no error."""
-        async with self._turn:
+        async with self._turn():
             connection, self._open_connection = self._open_connection, None
             if connection is not None:
                 await _to_its_end(connection.close())
@@ -126,7 +128,7 @@ class SQLiteDatabase:
 
     async def fetch(self, statement: str, *arguments: Any) -> list[Row]:
         """All rows of one statement, which commits by itself."""
-        async with self._turn:
+        async with self._turn():
             return await self.connection.fetch(statement, *arguments)
 
     async def fetchrow(self, statement: str, *arguments: Any) -> Row | None:
@@ -152,7 +154,7 @@ class SQLiteDatabase:
             ):
                 yield joined
             return
-        async with self._turn:
+        async with self._turn():
             transaction = SQLiteTransaction(self)
             try:
                 # IMMEDIATE: who reads first and writes later could not wait for another writer.
@@ -160,6 +162,21 @@ class SQLiteDatabase:
                     yield transaction
             finally:
                 transaction._end()
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        task = asyncio.current_task()
+        if self._lock.locked() and self._holder is task:
+            raise RuntimeError(
+                f"This task has a transaction open on {self.path} and would wait for itself. Use "
+                "that transaction, or do this after it."
+            )
+        async with self._lock:
+            self._holder = task
+            try:
+                yield
+            finally:
+                self._holder = None
 
     def __repr__(self) -> str:
         return f"SQLiteDatabase({self.path!r})"
@@ -234,14 +251,14 @@ class _Connection:
         self._sqlite.stop()
 
     async def fetch(self, statement: str, *arguments: Any) -> list[Row]:
-        with_values = [_bindable(argument) for argument in arguments]
         try:
-            return list(await self._sqlite.execute_fetchall(statement, with_values))
+            rows = await self._sqlite.execute_fetchall(statement, parameters(statement, arguments))
+            return list(rows)
         except (sqlite3.Error, OverflowError, UnicodeError) as error:
             raise self._translated(error) from error
 
     async def execute_many(self, statement: str, rows: Iterable[Iterable[Any]]) -> None:
-        with_values = [[_bindable(value) for value in row] for row in rows]
+        with_values = [parameters(statement, row) for row in rows]
         try:
             cursor = await self._sqlite.executemany(statement, with_values)
             await cursor.close()
@@ -264,6 +281,14 @@ class _Connection:
         if text.startswith(("no such table", "no such column")):
             return SchemaError(f"{self._path}: {text}. Await initialize(), which creates tables.")
         return DatabaseError(f"SQLite refused a statement on {self._path}: {text}")
+
+
+def parameters(statement: str, arguments: Iterable[Any]) -> dict[str, Any] | list[Any]:
+    """The arguments as sqlite3 takes them: by number where the statement numbers them."""
+    values = [_bindable(argument) for argument in arguments]
+    if "$1" in statement or "?1" in statement:
+        return {str(n): value for n, value in enumerate(values, start=1)}
+    return values
 
 
 def _bindable(value: Any) -> Any:

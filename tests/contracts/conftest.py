@@ -1,12 +1,13 @@
 """One event store after the other, for tests that hold for all of them."""
 
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 
 import asyncpg
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
 
-from eventsource import EventStore, InMemoryEventStore, PostgreSQLEventStore
+from eventsource import EventStore, InMemoryEventStore, PostgreSQLEventStore, SQLiteEventStore
 from eventsource.migrations import get_schema
 
 # The table of the oldest tutorial, before there was a position.
@@ -75,8 +76,8 @@ def backend() -> str:
 async def events_url(
     backend: str, request: pytest.FixtureRequest, load_sql, engine_of
 ) -> str | None:
-    """A database with the backend's table; None for the backend that needs none."""
-    if backend == "in-memory":
+    """A database with the backend's table; None for the backends that need no server."""
+    if backend in ("in-memory", "sqlite"):
         return None
     if backend == "postgresql":
         return request.getfixturevalue("database_url")
@@ -87,7 +88,15 @@ async def events_url(
 
 
 @pytest.fixture
-async def event_store(events_url: str | None, engine_of) -> EventStore:
-    if events_url is None:
-        return InMemoryEventStore()
-    return PostgreSQLEventStore(async_sessionmaker(engine_of(events_url), expire_on_commit=False))
+async def event_store(
+    backend: str, events_url: str | None, engine_of, tmp_path: Path
+) -> AsyncIterator[EventStore]:
+    if backend == "in-memory":
+        yield InMemoryEventStore()
+    elif backend == "sqlite":
+        async with SQLiteEventStore(tmp_path / "events.db") as store:
+            await store.initialize()
+            yield store
+    else:
+        sessions = async_sessionmaker(engine_of(events_url), expire_on_commit=False)
+        yield PostgreSQLEventStore(sessions)

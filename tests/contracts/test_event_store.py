@@ -19,7 +19,7 @@ from eventsource import (
 )
 
 pytestmark = pytest.mark.parametrize(
-    "backend", ["in-memory", "postgresql", "postgresql-partitioned", "postgresql-minimal"]
+    "backend", ["in-memory", "sqlite", "postgresql", "postgresql-partitioned", "postgresql-minimal"]
 )
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

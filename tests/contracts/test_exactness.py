@@ -26,7 +26,7 @@ from eventsource import (
     register_event,
 )
 
-BACKENDS = ["in-memory", "postgresql"]
+BACKENDS = ["in-memory", "sqlite", "postgresql"]
 everywhere = pytest.mark.parametrize("backend", BACKENDS)
 
 
@@ -213,7 +213,7 @@ class Forgotten(DomainEvent):
     aggregate_type: str = "Thing"
 
 
-@pytest.mark.parametrize("backend", ["postgresql"])
+@pytest.mark.parametrize("backend", ["sqlite", "postgresql"])
 async def test_a_database_refuses_a_type_it_could_not_read_again(event_store: EventStore) -> None:
     event = Forgotten(aggregate_id=uuid4())
     with pytest.raises(EventTypeNotFoundError, match="@register_event") as error:
@@ -243,7 +243,7 @@ async def test_memory_with_a_registry_refuses_as_a_database_does() -> None:
     assert await store.get_event_count() == 0
 
 
-@pytest.mark.parametrize("backend", ["postgresql"])
+@pytest.mark.parametrize("backend", ["sqlite", "postgresql"])
 async def test_an_event_nobody_can_read_is_named_with_the_way_out(event_store: EventStore) -> None:
     class Passing(DomainEvent):
         aggregate_type: str = "Thing"

@@ -20,7 +20,9 @@ from eventsource import (
 from eventsource.types import Position
 from tutorial_support.lab import eventually
 
-feeds = pytest.mark.parametrize("backend", ["in-memory", "postgresql", "postgresql-partitioned"])
+feeds = pytest.mark.parametrize(
+    "backend", ["in-memory", "sqlite", "postgresql", "postgresql-partitioned"]
+)
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -67,6 +69,7 @@ async def test_every_event_comes_once_in_the_order_of_appends(
     assert all(earlier < later for earlier, later in pairwise(positions))
     assert len({one.global_position for one in stored}) == 6
     assert await event_store.get_global_position() == stored[-1].global_position
+    assert await event_store.get_feed_end() == stored[-1].position
 
 
 @feeds
@@ -118,6 +121,37 @@ async def test_the_feed_is_filtered_and_limited(
     assert await feed(event_store, limit=0) == []
 
 
+@register_event
+class Departed(DomainEvent):
+    aggregate_type: str = "Train"
+
+
+@feeds
+async def test_the_feed_is_filtered_by_types(
+    event_store: EventStore, stored: list[StoredEvent]
+) -> None:
+    bus, train = uuid4(), stored[0].aggregate_id
+    await event_store.append_events(bus, "Bus", seats(bus, 1, aggregate_type="Bus"), 0)
+    departed = Departed(aggregate_id=train)
+    await event_store.append_events(train, "Train", [departed], 2)
+    everything = await eventually(lambda: whole_feed(event_store, 8))
+    assert await feed(event_store, event_types=["Departed"]) == everything[7:]
+    assert await feed(event_store, event_types={"SeatTaken", "Departed"}) == everything
+    assert await feed(event_store, aggregate_types=("Bus",)) == everything[6:7]
+    assert await feed(event_store, aggregate_types=["Bus"], event_types=["Departed"]) == []
+    assert await feed(event_store, event_types=[]) == []
+    backward = ReadDirection.BACKWARD
+    newest = await feed(event_store, aggregate_types=["Train"], direction=backward, limit=2)
+    assert newest == [everything[7], everything[5]]
+    of_stream = event_store.read_stream(f"{train}:Train", ReadOptions(event_types=["Departed"]))
+    assert [one.stream_position async for one in of_stream] == [3]
+
+
+def test_a_single_name_is_no_collection_of_types() -> None:
+    with pytest.raises(TypeError, match=r"\['Train'\]"):
+        ReadOptions(aggregate_types="Train")
+
+
 @feeds
 async def test_the_feed_is_read_backwards(
     event_store: EventStore, stored: list[StoredEvent]
@@ -133,6 +167,7 @@ async def test_the_feed_is_read_backwards(
 async def test_an_empty_log_has_an_empty_feed(event_store: EventStore) -> None:
     assert await feed(event_store) == []
     assert await event_store.get_global_position() == 0
+    assert await event_store.get_feed_end() == Position.START
 
 
 @feeds

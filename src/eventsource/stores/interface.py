@@ -9,7 +9,6 @@ from typing import Any, Final, Protocol, Self
 from uuid import UUID
 
 from eventsource.events.base import DomainEvent
-from eventsource.exceptions import AggregateMismatchError, DuplicateEventError
 from eventsource.types import Position
 
 
@@ -261,40 +260,3 @@ def version_to_start_after(options: ReadOptions) -> int:
     if isinstance(options.from_position, Position):
         raise TypeError("from_position of a stream is a version, a whole number")
     return options.from_position
-
-
-def check_expected_version(expected_version: int) -> None:
-    if expected_version < ExpectedVersion.STREAM_EXISTS:
-        raise ValueError(
-            f"expected_version is a version or one of ExpectedVersion, not {expected_version}"
-        )
-
-
-def is_expected(expected_version: int, actual_version: int) -> bool:
-    """The version rule of `append_events`."""
-    if expected_version == ExpectedVersion.ANY:
-        return True
-    if expected_version == ExpectedVersion.STREAM_EXISTS:
-        return actual_version > 0
-    return expected_version == actual_version
-
-
-def check_batch(
-    aggregate_id: UUID, aggregate_type: str, events: Sequence[DomainEvent]
-) -> list[DomainEvent]:
-    """The batch without repeated events.
-
-    AggregateMismatchError for a foreign event, DuplicateEventError for two different events that
-    share an id.
-    """
-    batch: dict[UUID, DomainEvent] = {}
-    for event in events:
-        if event.aggregate_id != aggregate_id or event.aggregate_type != aggregate_type:
-            raise AggregateMismatchError(
-                event.event_id,
-                expected=(aggregate_id, aggregate_type),
-                actual=(event.aggregate_id, event.aggregate_type),
-            )
-        if batch.setdefault(event.event_id, event) != event:
-            raise DuplicateEventError(event.event_id, "another event of the same batch")
-    return list(batch.values())

@@ -22,6 +22,7 @@ from eventsource.observability import (
 )
 from eventsource.serialization import decode_stored
 from eventsource.stores import postgresql_statements as sql
+from eventsource.stores.append_rule import check_batch, check_expected_version
 from eventsource.stores.interface import (
     AppendResult,
     EventStore,
@@ -29,8 +30,6 @@ from eventsource.stores.interface import (
     ReadOptions,
     StoredEvent,
     check_aware,
-    check_batch,
-    check_expected_version,
     stream_id_of,
 )
 from eventsource.stores.postgresql_append import Append

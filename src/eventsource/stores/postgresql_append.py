@@ -11,7 +11,8 @@ from eventsource.asyncpg_pool import AsyncpgTransaction, Executor, Row
 from eventsource.events.base import DomainEvent
 from eventsource.exceptions import DatabaseError, DuplicateEventError, OptimisticLockError
 from eventsource.serialization import encode
-from eventsource.stores.interface import AppendResult, is_expected, stream_id_of
+from eventsource.stores.append_rule import is_expected, with_versions
+from eventsource.stores.interface import AppendResult, stream_id_of
 from eventsource.stores.postgresql_statements import APPEND, APPEND_WITH_OUTBOX, DIAGNOSE, HEAD
 from eventsource.stores.postgresql_table import EventsTable
 
@@ -99,12 +100,7 @@ class Append:
 
     def _columns(self, events: Sequence[DomainEvent]) -> tuple[list[Any], ...]:
         if self.expected_version >= 0:
-            events = [
-                event
-                if event.aggregate_version == version
-                else event.with_aggregate_version(version)
-                for version, event in enumerate(events, start=self.expected_version + 1)
-            ]
+            events = with_versions(events, self.expected_version)
         return (
             [event.event_id for event in events],
             [event.event_type for event in events],
