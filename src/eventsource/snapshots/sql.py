@@ -25,7 +25,12 @@ ON CONFLICT (aggregate_id, aggregate_type) DO UPDATE SET
 WHERE (stored.version, stored.schema_version) <= (excluded.version, excluded.schema_version)
 """
 
-_GET = "SELECT * FROM snapshots WHERE aggregate_id = $1 AND aggregate_type = $2"
+# As text, because drivers are set up to parse JSON each in its own way.
+_GET = """
+SELECT version, schema_version, CAST(state AS TEXT) AS state, created_at
+FROM snapshots
+WHERE aggregate_id = $1 AND aggregate_type = $2
+"""
 
 _EXISTS = "SELECT 1 FROM snapshots WHERE aggregate_id = $1 AND aggregate_type = $2"
 
