@@ -133,6 +133,30 @@ class EventVersionError(EventSourceError):
         self.aggregate_id = aggregate_id
 
 
+class EventBusError(EventSourceError):
+    """The event bus could not do what it was asked."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class EventBusConnectionError(EventBusError):
+    """The broker cannot be reached, went away or refused. Events that were being published may
+    have arrived: publish them again, and let handlers bear repetition."""
+
+
+class BrokerNotAvailableError(EventSourceError, ImportError):
+    """A broker is used without its driver."""
+
+    def __init__(self, driver: str, extra: str) -> None:
+        super().__init__(
+            f"This bus needs {driver}: pip install 'eventsource-tutorial[{extra}]' installs it."
+        )
+        self.driver = driver
+        self.extra = extra
+
+
 class EventPublishError(EventSourceError):
     """The events are stored, but the publisher failed. Do not save again."""
 
@@ -178,6 +202,17 @@ class EventTypeNotFoundError(EventSourceError, KeyError):
 
     # KeyError shows the repr of its argument, quotes and all.
     __str__ = Exception.__str__
+
+
+class DuplicateUpcasterError(EventSourceError, ValueError):
+    """Two functions want to take an event type from the same version to the next."""
+
+    def __init__(self, event_type: str, from_version: int) -> None:
+        super().__init__(
+            f"Event type '{event_type}' has an upcaster from version {from_version} already."
+        )
+        self.event_type = event_type
+        self.from_version = from_version
 
 
 class DuplicateEventTypeError(EventSourceError, ValueError):

@@ -21,6 +21,7 @@ from pydantic_core import PydanticSerializationError
 
 from eventsource.events.base import DomainEvent
 from eventsource.events.registry import EventRegistry
+from eventsource.events.upcasting import upcast
 from eventsource.exceptions import (
     EventTypeNotFoundError,
     SerializationError,
@@ -74,13 +75,17 @@ def decode_stored(
     text: str,
     converter: TypeConverter | None,
     place: str,
+    *,
+    fallback: type[DomainEvent] | None = None,
 ) -> DomainEvent:
-    """Like `decode`, with the class from the registry.
+    """Like `decode`, upcast and with the class from the registry, or `fallback` without one.
 
     UnreadableEventError names the event, its type, the `place` it stands at, and the way out.
     """
+    text = upcast(registry, event_type, text, place)
     try:
-        cls = registry.get(event_type)
+        cls = (fallback and registry.get_or_none(event_type)) or fallback
+        cls = cls or registry.get(event_type)
     except EventTypeNotFoundError as error:
         event_id = UUID(json.loads(text)["event_id"])
         raise UnreadableEventError(event_type, event_id, place, str(error)) from error
@@ -97,7 +102,8 @@ def _unreadable(
     )
     reason = (
         f"it no longer fits {cls.__name__} ({problems}). Events are never changed, so let the "
-        "class accept what is stored: give new fields a default and keep removed ones."
+        "class accept what is stored: give new fields a default and keep removed ones, or "
+        "write an upcaster (@register_upcaster)."
     )
     return UnreadableEventError(stored["event_type"], UUID(stored["event_id"]), place, reason)
 

@@ -21,7 +21,7 @@ from eventsource.observability import (
     Tracer,
     create_tracer,
 )
-from eventsource.serialization import decode, encode
+from eventsource.serialization import decode_stored, encode
 from eventsource.stores.append_rule import (
     ExclusiveAppend,
     Taken,
@@ -262,8 +262,14 @@ class InMemoryEventStore(EventStore):
 
     def _event(self, row: _Row) -> DomainEvent:
         # The registry first: in a notebook its class may be newer than the one that was stored.
-        cls = self._registry.get_or_none(row.event_type) or row.cls
-        return decode(cls, row.payload, self._converter, f"{row.stream_id}/{row.version}")
+        return decode_stored(
+            self._registry,
+            row.event_type,
+            row.payload,
+            self._converter,
+            f"{row.stream_id}/{row.version}",
+            fallback=row.cls,
+        )
 
     def _stored(self, row: _Row) -> StoredEvent:
         return StoredEvent(
