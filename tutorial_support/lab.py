@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-from eventsource.testing import eventually as eventually
+from eventsource.testing import eventually as eventually  # noqa: PLC0414  # also of the lab
 
 T = TypeVar("T")
 _LONG_UUID = re.compile(r"\b([0-9a-f]{8})(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
