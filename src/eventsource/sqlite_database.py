@@ -23,9 +23,11 @@ from eventsource.exceptions import (
     SchemaError,
     SQLiteNotAvailableError,
 )
-from eventsource.migrations import get_statements
+from eventsource.migrations import get_statements, schema_version_problem
 
 SQLITE_AVAILABLE: Final = find_spec("aiosqlite") is not None
+
+_UPGRADE = "Read its events with the eventsource that made it, and append them to a new file."
 
 #: sqlite3.Row: a row that answers to column names.
 Row = Any
@@ -98,7 +100,8 @@ class SQLiteDatabase:
         return self._open_connection
 
     async def open(self) -> None:
-        """Again is no error. EventStoreConnectionError if there is no such file to open or make."""
+        """Again is no error. EventStoreConnectionError if there is no such file to open or make,
+        SchemaError if its tables are of another version than this library's."""
         async with self._turn():
             if self._open_connection is None:
                 connection = _Connection(self.path)
@@ -240,9 +243,19 @@ class _Connection:
             await self.fetch(f"PRAGMA busy_timeout = {int(busy_timeout)}")
             if wal_mode:
                 await self.fetch("PRAGMA journal_mode = WAL")
+            if problem := schema_version_problem(await self._schema_version(), _UPGRADE):
+                raise SchemaError(f"{self._path}: {problem}")
         except BaseException:
             await self.close()
             raise
+
+    async def _schema_version(self) -> int | None:
+        known = "SELECT 1 FROM sqlite_master WHERE name = 'eventsource_schema'"
+        if not await self.fetch(known):
+            return None
+        rows = await self.fetch("SELECT max(version) AS version FROM eventsource_schema")
+        version: int | None = rows[0]["version"]
+        return version
 
     async def close(self) -> None:
         await self._sqlite.close()

@@ -13,7 +13,14 @@ import asyncpg
 import pytest
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 
-from eventsource import DomainEvent, PostgreSQLEventStore, migrations, register_event
+from eventsource import (
+    DomainEvent,
+    PostgreSQLEventStore,
+    SchemaError,
+    SQLiteDatabase,
+    migrations,
+    register_event,
+)
 from eventsource.migrations import get_schema, get_statements, get_template_path
 
 # What a database is, as far as its catalogue tells; comparing two is comparing two of these.
@@ -32,6 +39,8 @@ SELECT 'function', proname, pg_get_functiondef(oid)
 FROM pg_proc WHERE pronamespace = 'public'::regnamespace
 UNION ALL
 SELECT 'trigger', tgname, pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal
+UNION ALL
+SELECT 'comment', 'events', coalesce(obj_description(to_regclass('events'), 'pg_class'), '')
 UNION ALL
 SELECT 'sequence', sequencename, concat_ws(' ', data_type, start_value, increment_by)
 FROM pg_sequences WHERE schemaname = 'public'
@@ -59,9 +68,10 @@ CREATE INDEX idx_events_timestamp ON events (timestamp);
 CREATE INDEX idx_events_aggregate_version ON events (aggregate_id, aggregate_type, version);
 """
 
-TABLE_WITH_POSITION = SEED_TABLE.replace("event_id UUID PRIMARY KEY", "event_id UUID NOT NULL UNIQUE").replace(
-    "CONSTRAINT", "global_position BIGSERIAL PRIMARY KEY, CONSTRAINT"
-)  # fmt: skip
+TABLE_WITH_POSITION = SEED_TABLE.replace(
+    "event_id UUID PRIMARY KEY",
+    "global_position BIGSERIAL PRIMARY KEY, event_id UUID NOT NULL UNIQUE",
+)
 
 
 @register_event
@@ -214,6 +224,46 @@ async def test_the_upgrade_numbers_the_rows_in_the_order_they_were_stored(
     feed = [stored.event.page async for stored in store.read_all()]
     await engine.dispose()
     assert feed == [1, 1, 2, 2, 3, 4]
+
+
+@pytest.mark.parametrize("name", ["events", "events_partitioned"])
+async def test_the_version_that_a_script_records_is_the_librarys(
+    empty: asyncpg.Connection, name: str
+) -> None:
+    await empty.execute(get_schema(name))
+    comment = await empty.fetchval("SELECT obj_description('events'::regclass, 'pg_class')")
+    assert comment == f"eventsource schema {migrations.SCHEMA_VERSION}"
+
+
+async def test_a_store_that_meets_an_older_schema_names_the_migration_to_run(
+    empty: asyncpg.Connection, empty_database_url: str
+) -> None:
+    await empty.execute(get_schema("events") + "COMMENT ON TABLE events IS 'eventsource schema 0'")
+    engine, book = create_async_engine(empty_database_url), uuid4()
+    store = PostgreSQLEventStore(async_sessionmaker(engine))
+    events = [PageTurned(aggregate_id=book, page=1)]
+    for attempt in (store.append_events(book, "Book", events, 0), store.get_events(book)):
+        with pytest.raises(SchemaError, match=r"version 0.*version 1.*events_upgrade"):
+            await attempt
+    await empty.execute(get_schema("events_upgrade"))
+    await store.append_events(book, "Book", events, 0)
+    await empty.execute("COMMENT ON TABLE events IS 'eventsource schema 2'")
+    with pytest.raises(SchemaError, match=r"version 2.*Install"):
+        await PostgreSQLEventStore(async_sessionmaker(engine)).get_events(book)
+    await empty.execute("COMMENT ON TABLE events IS 'our own words'")
+    stream = await PostgreSQLEventStore(async_sessionmaker(engine)).get_events(book)
+    await engine.dispose()
+    assert stream.events == events
+
+
+async def test_a_sqlite_file_of_another_version_is_not_opened(tmp_path: Path) -> None:
+    database = SQLiteDatabase(tmp_path / "events.db")
+    async with database:
+        await database.initialize()
+        await database.fetch("UPDATE eventsource_schema SET version = version + 1")
+    with pytest.raises(SchemaError, match=r"events\.db.*version 2"):
+        await database.open()
+    assert not database.is_open
 
 
 async def test_an_upgrade_that_cannot_finish_changes_nothing(empty: asyncpg.Connection) -> None:

@@ -9,6 +9,9 @@ _TEMPLATES = _HERE / "templates"
 #: The templates that make up `all`, in this order: of each backend, those that it has.
 ALL_TEMPLATES = ("events", "outbox", "checkpoints", "dlq", "inbox", "snapshots")
 
+#: Of the events table; the templates record it in the database.
+SCHEMA_VERSION = 1
+
 _FOLDERS = {"postgresql": _TEMPLATES, "sqlite": _TEMPLATES / "sqlite"}
 _JOINED = {
     "postgresql": _HERE / "schemas" / "all.sql",
@@ -79,6 +82,21 @@ def _check_backend(backend: str) -> None:
         raise ValueError(f"No backend {backend!r}. There are: {', '.join(list_backends())}.")
 
 
+def schema_version_problem(version: int | None, upgrade: str) -> str | None:
+    """What is wrong with a database that records this version, or None, and what to do."""
+    if version is None or version == SCHEMA_VERSION:
+        return None
+    if version > SCHEMA_VERSION:
+        return (
+            f"The database has version {version} of the eventsource schema, this library knows "
+            f"version {SCHEMA_VERSION}. Install the eventsource that made the database."
+        )
+    return (
+        f"The database has version {version} of the eventsource schema, this library needs "
+        f"version {SCHEMA_VERSION}. {upgrade}"
+    )
+
+
 def list_alembic_templates() -> list[str]:
     """Sorted: `all_tables`, and one for each other schema of PostgreSQL."""
     return sorted({"all_tables", *list_schemas()} - {"all"})
@@ -96,6 +114,7 @@ def get_alembic_template(name: str = "all_tables") -> str:
 
 __all__ = [
     "ALL_TEMPLATES",
+    "SCHEMA_VERSION",
     "get_alembic_template",
     "get_all_schemas",
     "get_schema",
@@ -105,5 +124,6 @@ __all__ = [
     "list_alembic_templates",
     "list_backends",
     "list_schemas",
+    "schema_version_problem",
     "write_joined_schemas",
 ]

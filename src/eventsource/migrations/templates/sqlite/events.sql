@@ -19,6 +19,11 @@ CREATE TABLE IF NOT EXISTS events (
     CONSTRAINT uq_events_aggregate_version UNIQUE (aggregate_id, aggregate_type, version)
 );
 
+-- Stores compare this version with theirs.
+CREATE TABLE IF NOT EXISTS eventsource_schema (version INTEGER PRIMARY KEY);
+
+INSERT OR IGNORE INTO eventsource_schema (version) VALUES (1);
+
 CREATE INDEX IF NOT EXISTS idx_events_aggregate_type
     ON events (aggregate_type, timestamp, global_position);
 
