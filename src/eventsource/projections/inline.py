@@ -19,6 +19,7 @@ from eventsource.stores.interface import (
     ReadOptions,
     StoredEvent,
 )
+from eventsource.types import Position
 
 _MOST_ATTEMPTS = 10
 _TRY_AGAIN = {"40001", "40P01"}  # serialization failure, deadlock
@@ -136,6 +137,9 @@ class InlineEventStore(EventStore):
 
     async def get_global_position(self) -> int:
         return await self._event_store.get_global_position()
+
+    async def get_feed_end(self) -> Position:
+        return await self._event_store.get_feed_end()
 
     def read_stream(
         self, stream_id: str, options: ReadOptions | None = None

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -62,16 +62,16 @@ class PostgreSQLReadModels:
             async with part.begin_nested():
                 yield part
             return
-        connection = self._engine.connect()
-        try:
-            await connection.start()
-        except Exception as error:
-            raise EventStoreConnectionError(
-                f"Cannot begin a transaction on {self._engine.url!r}: "
-                f"{type(error).__name__}: {error}"
-            ) from error
-        async with connection, connection.begin():
-            yield connection
+        async with AsyncExitStack() as stack:
+            try:
+                connection = await stack.enter_async_context(self._engine.connect())
+            except Exception as error:
+                raise EventStoreConnectionError(
+                    f"Cannot begin a transaction on {self._engine.url!r}: "
+                    f"{type(error).__name__}: {error}"
+                ) from error
+            async with connection.begin():
+                yield connection
 
     def checkpoints(self, transaction: AsyncConnection | None = None) -> CheckpointRepository:
         return PostgreSQLCheckpointRepository(transaction or self._engine)
