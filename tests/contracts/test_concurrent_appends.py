@@ -15,7 +15,8 @@ from eventsource import (
 )
 
 pytestmark = pytest.mark.parametrize(
-    "backend", ["in-memory", "postgresql", "postgresql-partitioned", "postgresql-minimal"]
+    "backend",
+    ["in-memory", "sqlite", "postgresql", "postgresql-partitioned", "postgresql-minimal"],
 )
 
 WRITERS = 32
