@@ -61,8 +61,8 @@ class Doorbell:
             lost.set()
 
         async with self._engine.connect() as connection:
-            await connection.run_sync(lambda own: own.detach())
             driver: Any = (await connection.get_raw_connection()).driver_connection
+            await connection.run_sync(lambda own: own.detach())
             driver.add_termination_listener(on_end)
             await driver.add_listener(self._channel, on_notification)
             heard()  # for what rang while nobody listened
