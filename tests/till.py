@@ -43,16 +43,20 @@ class Sold(DatabaseProjection):
     tables = ("sold",)
 
     async def create_tables(self, transaction: Any) -> None:
-        await run(transaction, TABLE)
+        await run(transaction, self._named(TABLE))
 
     @handles(ArticleSold)
     async def _count(self, transaction: Any, event: ArticleSold) -> None:
-        await run(transaction, COUNT, event.article, event.quantity)
+        await run(transaction, self._named(COUNT), event.article, event.quantity)
 
     async def totals(self) -> dict[str, int]:
         async with self.database.transaction() as transaction:
-            rows = await run(transaction, "SELECT article, quantity FROM sold")
+            rows = await run(transaction, self._named("SELECT article, quantity FROM sold"))
         return {row["article"]: row["quantity"] for row in rows}
+
+    def _named(self, statement: str) -> str:
+        """For subclasses with another table."""
+        return statement.replace("sold", self.tables[0])
 
 
 class SoldInline(Sold):

@@ -204,7 +204,7 @@ async def test_waiting_for_a_projection_that_does_not_run_says_where_it_stands(
     store: InMemoryEventStore,
 ) -> None:
     basket = Basket()
-    with pytest.raises(ProjectionLagError, match="Basket.*the start") as lag:
+    with pytest.raises(ProjectionLagError, match=r"Basket.*the start") as lag:
         await basket.wait_for(Position(0, 1), timeout_seconds=0)
     assert isinstance(lag.value, TimeoutError)
     await sell(store, "apple")

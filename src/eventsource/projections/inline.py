@@ -72,7 +72,7 @@ class InlineEventStore(EventStore):
                 if transaction is not None or last or _sqlstate(error) not in _TRY_AGAIN:
                     raise
             # Full jitter, so that those who collided do not meet again.
-            await asyncio.sleep(random.uniform(0, 0.002 * 2**attempt))  # noqa: S311
+            await asyncio.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311
         raise AssertionError("the last attempt returns or raises")
 
     async def _append_in(

@@ -18,6 +18,7 @@ from eventsource.stores.interface import EventStore
 from eventsource.types import Position
 
 _MOST_ATTEMPTS = 20
+_PASSES = 3  # each leaves less to do while everybody waits
 _SETTLE_SECONDS = 1.0
 _TRY_AGAIN = {"55P03", "40P01"}  # lock not available in time, deadlock
 
@@ -92,8 +93,9 @@ class _Rebuild:
     async def run(self) -> None:
         await self._prepare()
         for attempt in range(1, _MOST_ATTEMPTS + 1):
-            goal = await self._goal(self._database.checkpoints())
-            await self._copy._catch_up(self._event_store, self._batch_size, goal)
+            for _ in range(_PASSES):
+                goal = await self._goal(self._database.checkpoints())
+                await self._copy._catch_up(self._event_store, self._batch_size, goal)
             if await self._switch():
                 return
             await asyncio.sleep(random.uniform(0, 0.05 * attempt))  # noqa: S311
@@ -102,10 +104,10 @@ class _Rebuild:
             "kept reading the old ones, or because somebody reset the projection. Repeat it."
         )
 
-    async def _goal(self, checkpoints: CheckpointRepository) -> Position | None:
-        """How far to build: None for the end of the feed."""
+    async def _goal(self, checkpoints: CheckpointRepository) -> Position:
+        """What the old tables hold, as far as the feed shows it."""
         if self._live.inline:
-            return None
+            return await self._event_store.get_feed_end()
         return await checkpoints.get_position(self._live.projection_name) or Position.START
 
     async def _prepare(self) -> None:
@@ -157,7 +159,7 @@ class _Rebuild:
             batch = await read_batch(self._event_store, after, size, goal)
             if not batch:
                 # Unequal if a reset took the projection back: its next events are in ours.
-                return goal is None or (after or Position.START) == goal
+                return (after or Position.START) == goal
             await self._copy._advance_in(transaction, batch, after)
 
     async def _is_settled(self, transaction: Any) -> bool:
