@@ -103,21 +103,21 @@ class AsyncpgTransaction:
     async def fetch(self, statement: str, *arguments: Any) -> list[Row]:
         """All rows of one statement. Errors as in `AsyncpgPool.fetch`; after a DatabaseError
         PostgreSQL accepts nothing more in this transaction until it is rolled back."""
-        driver = await self._driver()
+        connection, driver = await self._connection()
         try:
             rows: list[Row] = await driver.fetch(statement, *arguments)
         except Exception as error:
-            raise self._translated(error, driver) from error
+            raise await self._translated(error, connection, driver) from error
         return rows
 
     async def fetch_or_undo(self, statement: str, *arguments: Any) -> list[Row]:
         """Like `fetch`, but the transaction can go on after a DatabaseError."""
-        driver = await self._driver()
+        connection, driver = await self._connection()
         try:
             async with driver.transaction():  # inside one that is open: a savepoint
                 rows: list[Row] = await driver.fetch(statement, *arguments)
         except Exception as error:
-            raise self._translated(error, driver) from error
+            raise await self._translated(error, connection, driver) from error
         return rows
 
     async def fetchrow(self, statement: str, *arguments: Any) -> Row | None:
@@ -125,7 +125,8 @@ class AsyncpgTransaction:
         rows = await self.fetch(statement, *arguments)
         return rows[0] if rows else None
 
-    async def _driver(self) -> Any:
+    async def _connection(self) -> tuple[AsyncConnection, Any]:
+        """SQLAlchemy's connection and asyncpg's, inside a transaction."""
         source = self._source
         try:
             connection = await source.connection() if isinstance(source, AsyncSession) else source
@@ -147,10 +148,15 @@ class AsyncpgTransaction:
                 "This connection is in AUTOCOMMIT mode, so there is no transaction to join. Use "
                 "one of another isolation level, or leave transaction= out."
             )
-        return driver
+        return connection, driver
 
-    def _translated(self, error: Exception, driver: Any) -> EventStoreError:
-        if type(error).__name__ == "InterfaceError" and not driver.is_closed():
+    async def _translated(
+        self, error: Exception, connection: AsyncConnection, driver: Any
+    ) -> EventStoreError:
+        if driver.is_closed():
+            # Or SQLAlchemy's rollback, on the way out, would fail and hide this error.
+            await connection.invalidate()
+        elif type(error).__name__ == "InterfaceError":
             return EventStoreError(
                 f"asyncpg refuses: {error}. A connection or session runs one statement at a time: "
                 "await each before the next, and give every task its own."
