@@ -4,11 +4,19 @@ import asyncio
 import inspect
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import TypeVar, overload
 
 T = TypeVar("T")
 
 
+@overload
+async def eventually(
+    condition: Callable[[], Awaitable[T]], *, timeout_seconds: float = 5.0, what: str = ""
+) -> T: ...
+@overload
+async def eventually(
+    condition: Callable[[], T], *, timeout_seconds: float = 5.0, what: str = ""
+) -> T: ...
 async def eventually(
     condition: Callable[[], T | Awaitable[T]], *, timeout_seconds: float = 5.0, what: str = ""
 ) -> T:

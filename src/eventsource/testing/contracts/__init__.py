@@ -1,15 +1,19 @@
-"""What every backend of a port must do, as pytest classes to subclass.
+"""What every backend of a port promises, as tests to run on a backend of your own.
 
-Write a class with the fixture that makes your backend, and run it with pytest and pytest-asyncio
-(`asyncio_mode = "auto"`):
+Import the tests into a module of your test suite and define the fixture that makes your backend;
+parametrise the fixture to run them on several. They need pytest and pytest-asyncio with
+`asyncio_mode = "auto"`:
 
-    class TestMyStore(EventStoreContract):
-        @pytest.fixture
-        async def event_store(self):
-            async with MyStore() as store:
-                yield store
+    from eventsource.testing.contracts.event_store import *
+
+    @pytest.fixture
+    async def event_store():
+        async with MyEventStore() as store:
+            yield store
 """
 
 import pytest
 
-pytest.register_assert_rewrite(f"{__name__}.event_store", f"{__name__}.snapshot_store")
+pytest.register_assert_rewrite(
+    *(f"{__name__}.{suite}" for suite in ("event_store", "feed", "snapshot_store"))
+)
