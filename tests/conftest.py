@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import pytest
 
+from tests.brokers import broker
 from tutorial_support.database import databases
 from tutorial_support.database.server import Server, find_server
 from tutorial_support.paths import jupyter_environment
@@ -51,3 +52,23 @@ def database_url(_server: Server) -> Iterator[str]:
 def empty_database_url(_server: Server) -> Iterator[str]:
     """URL of a fresh database with nothing in it."""
     yield from _database(_server, empty=True)
+
+
+def _broker_url(kind: str) -> Iterator[str]:
+    with broker(kind) as server:
+        yield server.url
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    yield from _broker_url("redis")
+
+
+@pytest.fixture(scope="session")
+def kafka_url() -> Iterator[str]:
+    yield from _broker_url("kafka")
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_url() -> Iterator[str]:
+    yield from _broker_url("rabbitmq")

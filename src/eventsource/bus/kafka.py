@@ -29,6 +29,7 @@ class KafkaEventBusConfig:
     consumer_group: str = "default"
     #: of a topic that is not there yet; changing it later moves aggregates to other partitions
     partitions: int = 6
+    replication_factor: int = 1  #: of a topic that is not there yet; 3 is usual in production
     max_poll_records: int = 100  #: handled between two commits: the most that come again
     #: how long after its death a consumer's partitions go to the others; in milliseconds
     session_timeout_ms: int = 10_000
@@ -38,8 +39,9 @@ class KafkaEventBusConfig:
     enable_tracing: bool = True
 
     def __post_init__(self) -> None:
-        if min(self.partitions, self.max_poll_records, self.session_timeout_ms) < 1:
-            raise ValueError("partitions, max_poll_records and session_timeout_ms start at 1.")
+        for name in ("partitions", "replication_factor", "max_poll_records", "session_timeout_ms"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} starts at 1.")
 
     @property
     def topic_name(self) -> str:
@@ -114,20 +116,21 @@ class KafkaEventBus(BrokerEventBus):
         from aiokafka.admin import AIOKafkaAdminClient, NewTopic
         from aiokafka.errors import TopicAlreadyExistsError, for_code
 
+        name, dlq, copies = (
+            self.config.topic_name,
+            self.config.dlq_topic_name,
+            self.config.replication_factor,
+        )
+        topics = [
+            NewTopic(name, self.config.partitions, copies),
+            NewTopic(dlq, 1, copies, topic_configs={"cleanup.policy": "compact"}),
+        ]
         admin = AIOKafkaAdminClient(**self.config.clients)
-        await admin.start()
         try:
-            missing = {self.config.topic_name, self.config.dlq_topic_name} - set(
-                await admin.list_topics()
-            )
-            compacted = {"cleanup.policy": "compact"}
+            await admin.start()
+            present = await admin.list_topics()
             answer = await admin.create_topics(
-                [
-                    NewTopic(name, 1, -1, topic_configs=compacted)
-                    if name == self.config.dlq_topic_name
-                    else NewTopic(name, self.config.partitions, -1)
-                    for name in sorted(missing)
-                ]
+                [each for each in topics if each.name not in present]
             )
         finally:
             await admin.close()

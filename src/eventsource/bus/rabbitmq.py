@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from ssl import SSLContext
 from typing import TYPE_CHECKING, Any, Final
-from uuid import uuid4
+from uuid import NAMESPACE_OID, uuid5
 
 from eventsource.bus.broker import BrokerEventBus, in_order_per_aggregate, text_headers
 from eventsource.bus.dispatch import RetryPolicy
@@ -207,8 +207,8 @@ class RabbitMQEventBus(BrokerEventBus):
             await channel.close()
 
     async def get_dead_letters(self, limit: int = 100) -> list[DeadLetter]:
-        async with self._dead_letters(limit) as letters:
-            return [letter for letter, _ in letters]
+        async with self._dead_letters() as letters:
+            return [letter for letter, _ in letters][:limit]
 
     async def _find_dead_letter(self, letter_id: str) -> DeadLetter | None:
         async with self._dead_letters() as letters:
@@ -224,7 +224,7 @@ class RabbitMQEventBus(BrokerEventBus):
 
     @asynccontextmanager
     async def _dead_letters(
-        self, limit: int | None = None
+        self,
     ) -> "AsyncIterator[list[tuple[DeadLetter, AbstractIncomingMessage]]]":
         """All of them, taken from the queue until the block ends: RabbitMQ cannot only look."""
         await self.connect()
@@ -232,15 +232,13 @@ class RabbitMQEventBus(BrokerEventBus):
             async with self._open_channel() as channel:
                 queue = await self._declare_dlq(channel)
                 letters: list[tuple[DeadLetter, AbstractIncomingMessage]] = []
-                while limit is None or len(letters) < limit:
-                    message = await queue.get(fail=False)
-                    if message is None:
-                        break
-                    letter_id = message.message_id or str(uuid4())
+                while (message := await queue.get(fail=False)) is not None:
+                    letter_id = message.message_id or str(uuid5(NAMESPACE_OID, repr(message.body)))
                     letters.append(
                         (DeadLetter.from_message(letter_id, _incoming(message)), message)
                     )
-                yield letters
+                # What is given back does not come back in order.
+                yield sorted(letters, key=lambda entry: entry[0].failed_at)
 
 
 def _outgoing(message: Message, message_id: str) -> Any:
