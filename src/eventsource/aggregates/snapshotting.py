@@ -71,7 +71,7 @@ class Snapshotting(Generic[TAggregate]):
 
     async def after_save(self, aggregate: TAggregate, saved: int) -> None:
         """Take the snapshot if the save made one due. Never an error: the events are stored."""
-        if self.threshold is None or self.mode == "manual" or aggregate.has_uncommitted_events:
+        if self.threshold is None or self.mode == "manual":
             return
         if not crosses_multiple(self.threshold, aggregate.version - saved, aggregate.version):
             return
