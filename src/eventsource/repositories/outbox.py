@@ -28,6 +28,7 @@ from eventsource.repositories.sql import (
 from eventsource.serialization import encode
 
 PENDING, FAILED = "pending", "failed"
+_EVERYTHING = 2**62
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +129,17 @@ class _SQLOutboxRepository(SQLRepository):
     _ids: ClassVar[str]
     _later: ClassVar[str]
 
+    async def claim(self, limit: int, lease_seconds: float) -> list[OutboxEntry]:
+        # To look at a long backlog as a whole takes seconds, and is needed only if streams that
+        # cannot go on now fill its beginning.
+        for oldest in (10 * limit, _EVERYTHING):
+            if entries := await self._claim(limit, lease_seconds, oldest):
+                return entries
+        return []
+
+    async def _claim(self, limit: int, lease_seconds: float, oldest: int) -> list[OutboxEntry]:
+        raise NotImplementedError
+
     async def add_event(self, event: DomainEvent, *, transaction: Any = None) -> UUID:
         entry_id = uuid4()
         await self._fetch(
@@ -196,16 +208,16 @@ class _SQLiteOutbox(_SQLOutboxRepository):
     _ids = "id IN (SELECT value FROM json_each($1))"
     _later = "$3"
 
-    async def claim(self, limit: int, lease_seconds: float) -> list[OutboxEntry]:
+    async def _claim(self, limit: int, lease_seconds: float, oldest: int) -> list[OutboxEntry]:
         async with self._source.transaction() as transaction:
             fetch = self._statements_on(transaction).fetch
-            heads = await fetch(sql.HEADS_SQLITE, limit, now())
+            heads = await fetch(sql.HEADS_SQLITE, limit, now(), oldest)
             rows = []
             for head in heads:
                 stream = head["aggregate_id"], head["aggregate_type"], head["sequence"]
                 rows += await fetch(sql.STREAM_SQLITE, *stream, limit // len(heads))
                 await fetch(sql.LEASE_SQLITE, head["id"], self._delay(lease_seconds))
-        return [_entry(row) for row in sorted(rows, key=itemgetter("sequence"))]
+        return _up_to_parked(sorted(rows, key=itemgetter("sequence")))
 
     def _list(self, entry_ids: Sequence[UUID]) -> str:
         return json.dumps([str(one) for one in entry_ids])
@@ -229,15 +241,26 @@ class PostgreSQLOutboxRepository(PostgreSQLRepository, _SQLOutboxRepository):
     _ids = "id = ANY($1::uuid[])"
     _later = "now() + $3::interval"
 
-    async def claim(self, limit: int, lease_seconds: float) -> list[OutboxEntry]:
-        rows = await self._fetch(sql.CLAIM, limit, self._delay(lease_seconds))
-        return [_entry(row) for row in rows]
+    async def _claim(self, limit: int, lease_seconds: float, oldest: int) -> list[OutboxEntry]:
+        lease = self._delay(lease_seconds)
+        return _up_to_parked(await self._fetch(sql.CLAIM, limit, lease, oldest))
 
     def _list(self, entry_ids: Sequence[UUID]) -> list[UUID]:
         return list(entry_ids)
 
     def _delay(self, seconds: float) -> timedelta:
         return timedelta(seconds=seconds)
+
+
+def _up_to_parked(rows: list[Row]) -> list[OutboxEntry]:
+    """What may go out now: nothing that stands behind a parked entry of its stream."""
+    held_back, entries = set(), []
+    for entry in map(_entry, rows):
+        if entry.status == FAILED:
+            held_back.add(entry.stream)
+        elif entry.stream not in held_back:
+            entries.append(entry)
+    return entries
 
 
 def _entry(row: Row) -> OutboxEntry:

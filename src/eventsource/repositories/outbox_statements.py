@@ -15,11 +15,16 @@ INSERT INTO event_outbox (
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 """
 
-# The first unpublished entry of each stream, where that one is to be had.
+# The first unpublished entry of each stream, where that one is to be had, among the oldest $3.
 _HEADS = """
 SELECT head.id, head.aggregate_id, head.aggregate_type, head.sequence
 FROM event_outbox AS head
 WHERE head.status = 'pending' AND (head.available_at IS NULL OR head.available_at <= {now})
+    AND head.sequence <= (
+        SELECT max(oldest.sequence) FROM (
+            SELECT sequence FROM event_outbox WHERE status = 'pending' ORDER BY sequence LIMIT $3
+        ) AS oldest
+    )
     AND NOT EXISTS (
         SELECT 1 FROM event_outbox AS earlier
         WHERE earlier.aggregate_id = head.aggregate_id
@@ -31,19 +36,12 @@ ORDER BY head.sequence
 LIMIT $1
 """
 
-# The entries that follow a head, up to one that is parked.
+# A head and the entries behind it, parked ones too.
 _STREAM = """
 {entries}
 WHERE entry.aggregate_id = {aggregate_id} AND entry.aggregate_type = {aggregate_type}
     AND entry.sequence >= {sequence}
-    AND entry.status = 'pending'
-    AND NOT EXISTS (
-        SELECT 1 FROM event_outbox AS parked
-        WHERE parked.aggregate_id = entry.aggregate_id
-            AND parked.aggregate_type = entry.aggregate_type
-            AND parked.status = 'failed'
-            AND parked.sequence < entry.sequence
-    )
+    AND entry.status <> 'published'
 ORDER BY entry.sequence
 LIMIT {share}
 """
