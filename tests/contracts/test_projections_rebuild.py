@@ -13,6 +13,7 @@ from eventsource.projections import (
     InlineEventStore,
     RetryPolicy,
     handles,
+    rebuild,
     rebuild_blue_green,
 )
 from eventsource.sqlite_database import SQLiteDatabase
@@ -216,6 +217,35 @@ async def test_two_rebuilds_at_once_spoil_nothing(
     assert await leftovers(sold) == []
 
 
+async def test_a_reset_in_the_middle_of_a_rebuild_stops_it(
+    sold: Sold, engine: AsyncEngine, log: EventStore
+) -> None:
+    class Interrupted(Sold):
+        projection_name = "Sold"
+
+        @handles(ArticleSold)
+        async def _count(self, transaction: Any, event: ArticleSold) -> None:
+            await super()._count(transaction, event)
+            await sold.reset()
+
+    with pytest.raises(ProjectionError, match="was reset"):
+        await rebuild_blue_green(Interrupted(engine), log)
+    assert await sold.totals() == {}
+    await sold.catch_up(log)
+    assert await sold.totals() == {"apple": 1, "pear": 1}
+
+
+async def test_a_rebuild_that_cannot_get_the_tables_gives_up_and_changes_nothing(
+    sold: Sold, engine: AsyncEngine, log: EventStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rebuild, "_MOST_ATTEMPTS", 1)
+    async with engine.connect() as reader:
+        await reader.exec_driver_sql("SELECT * FROM sold")
+        with pytest.raises(ProjectionError, match="went on too long"):
+            await rebuild_blue_green(sold, log)
+    assert await sold.totals() == {"apple": 77, "pear": 77}
+
+
 async def test_a_reader_in_a_long_transaction_delays_the_switch(
     sold: Sold, engine: AsyncEngine, log: EventStore
 ) -> None:
@@ -277,7 +307,8 @@ async def test_what_cannot_be_rebuilt_is_refused(
     sold: Sold, engine: AsyncEngine, log: EventStore
 ) -> None:
     class Other(Sold):
-        tables = ("bought",)
+        async def create_tables(self, transaction: Any) -> None:
+            await run(transaction, TABLE.replace("sold", "bought"))
 
     class Qualified(Sold):
         async def create_tables(self, transaction: Any) -> None:

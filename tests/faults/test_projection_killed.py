@@ -60,6 +60,20 @@ class Writing(Mortal):
             await run(transaction, "INSERT INTO public.letters VALUES ($1)", event.article)
 
 
+class Hasty(Writing):
+    """Dies between the checkpoint and the commit of its second batch."""
+
+    projection_name = "Sold"
+    batches = 0
+
+    async def _advance_in(self, *args: Any) -> bool:
+        moved = await super()._advance_in(*args)
+        self.batches += 1
+        if self.batches == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return moved
+
+
 class MortalInline(Mortal):
     projection_name = "SoldInline"
     inline = True
@@ -77,6 +91,8 @@ async def child(url: str, task: str, dies_at: int) -> None:
     projection = Writing(engine, dies_at=dies_at)
     if task == "follow":
         await projection.catch_up(log, batch_size=4)
+    elif task == "follow-hastily":
+        await Hasty(engine).catch_up(log, batch_size=4)
     elif task == "in-place":
         await rebuild_in_place(projection, log, batch_size=4)
     elif task == "blue-green":
@@ -150,7 +166,17 @@ async def test_a_projection_killed_between_work_and_checkpoint_counts_each_event
     assert await mortal.totals() == EVERYTHING
 
 
-async def test_the_same_on_sqlite(tmp_path: Path) -> None:
+async def test_a_projection_killed_between_checkpoint_and_commit_loses_nothing(
+    mortal: Writing, log: EventStore, database_url: str
+) -> None:
+    assert await run_until_it_dies(database_url, "follow-hastily", 0)
+    assert sum((await mortal.totals()).values()) == await letters(mortal) == 4
+    await mortal.catch_up(log)
+    assert await mortal.totals() == EVERYTHING
+    assert await letters(mortal) == SALES
+
+
+async def test_a_projection_killed_on_sqlite_counts_each_event_once(tmp_path: Path) -> None:
     path = tmp_path / "till.db"
     async with SQLiteDatabase(path) as database:
         await database.initialize()

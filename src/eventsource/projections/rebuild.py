@@ -101,7 +101,7 @@ class _Rebuild:
             await asyncio.sleep(random.uniform(0, 0.05 * attempt))  # noqa: S311
         raise self._problem(
             "the new tables are full, but could not be put in place, because other transactions "
-            "kept reading the old ones, or because somebody reset the projection. Repeat it."
+            "went on too long. Repeat the rebuild when they have ended."
         )
 
     async def _goal(self, checkpoints: CheckpointRepository) -> Position:
@@ -157,9 +157,11 @@ class _Rebuild:
         while True:
             after = await checkpoints.get_position(name)
             batch = await read_batch(self._event_store, after, size, goal)
+            if not batch and (after or Position.START) > goal:
+                # The old tables have gone back, and what they are to get again is in the new.
+                raise self._problem("it was reset while the new tables were built. Repeat that.")
             if not batch:
-                # Unequal if a reset took the projection back: its next events are in ours.
-                return (after or Position.START) == goal
+                return True
             await self._copy._advance_in(transaction, batch, after)
 
     async def _is_settled(self, transaction: Any) -> bool:
