@@ -16,10 +16,20 @@ from sqlalchemy.ext.asyncio import (
     create_async_engine,
 )
 
-from eventsource import DomainEvent, PostgreSQLEventStore, register_event
+from eventsource import (
+    DomainEvent,
+    EventStore,
+    OutboxRepository,
+    PostgreSQLEventStore,
+    PostgreSQLInboxRepository,
+    PostgreSQLOutboxRepository,
+    SQLiteEventStore,
+    SQLiteInboxRepository,
+    SQLiteOutboxRepository,
+    register_event,
+)
 from eventsource.asyncpg_pool import executor_for
-from eventsource.repositories.inbox import PostgreSQLInboxRepository
-from eventsource.repositories.outbox import PostgreSQLOutboxRepository
+from eventsource.sqlite_database import SQLiteDatabase
 from tutorial_support.lab import eventually
 
 WORKER = Path(__file__).with_name("outbox_worker.py")
@@ -79,15 +89,17 @@ async def workers(database_url: str) -> AsyncIterator[Workers]:
         await workers.kill(process)
 
 
-async def walk(engine: AsyncEngine, walks: list[UUID], steps: int) -> None:
-    store = PostgreSQLEventStore(async_sessionmaker(engine), outbox_enabled=True)
-
+async def walk(store: EventStore, walks: list[UUID], steps: int) -> None:
     async def one(stream: UUID) -> None:
         for step in range(1, steps + 1):
             event = StepTaken(aggregate_id=stream, aggregate_version=step)
             await store.append_events(stream, "Walk", [event], step - 1)
 
     await asyncio.gather(*(one(stream) for stream in walks))
+
+
+def store_on(engine: AsyncEngine) -> EventStore:
+    return PostgreSQLEventStore(async_sessionmaker(engine), outbox_enabled=True)
 
 
 async def consume(connection: asyncpg.Connection, engine: AsyncEngine) -> None:
@@ -111,7 +123,7 @@ async def test_what_was_published_and_not_marked_is_published_again_and_has_one_
     engine: AsyncEngine, connection: asyncpg.Connection, workers: Workers
 ) -> None:
     outbox, walks = PostgreSQLOutboxRepository(engine), [uuid4(), uuid4()]
-    await walk(engine, walks, 10)
+    await walk(store_on(engine), walks, 10)
     doomed = await workers.start("hang")
     assert await doomed.stdout.readline() == b"10\n"
     await workers.kill(doomed)
@@ -134,7 +146,7 @@ async def test_four_workers_that_keep_being_killed_lose_nothing_and_keep_each_st
     outbox, walks = PostgreSQLOutboxRepository(engine), [uuid4() for _ in range(12)]
     for _ in range(4):
         await workers.start()
-    writing = asyncio.create_task(walk(engine, walks, 40))
+    writing = asyncio.create_task(walk(store_on(engine), walks, 40))
 
     async def delivered() -> int:
         return await connection.fetchval("SELECT count(*) FROM delivered")
@@ -151,7 +163,39 @@ async def test_four_workers_that_keep_being_killed_lose_nothing_and_keep_each_st
         assert await diary_of(connection, stream) == list(range(1, 41))
 
 
-async def is_drained(outbox: PostgreSQLOutboxRepository) -> bool:
+async def test_a_killed_publisher_of_a_sqlite_outbox_loses_nothing(tmp_path: Path) -> None:
+    path, walks = tmp_path / "walks.db", [uuid4(), uuid4()]
+    workers = Workers(str(path))
+    async with SQLiteDatabase(path) as database:
+        await database.initialize()
+        outbox = SQLiteOutboxRepository(database)
+        await walk(SQLiteEventStore(database, outbox_enabled=True), walks, 10)
+        doomed = await workers.start("hang")
+        assert await doomed.stdout.readline() == b"10\n"
+        await workers.kill(doomed)
+        assert (await outbox.get_stats()).pending_count == 20
+        await database.fetch("UPDATE event_outbox SET available_at = created_at")
+        successor = await workers.start()
+        try:
+            await eventually(lambda: is_drained(outbox), timeout_seconds=30)
+        finally:
+            await workers.kill(successor)
+
+        inbox, diary = SQLiteInboxRepository(database), []
+        delivered = lines_of(Path(f"{path}.delivered"))
+        for event_id, stream, step in delivered:
+            if await inbox.record("diary", UUID(event_id)):
+                diary.append((UUID(stream), int(step)))
+    assert len(delivered) == 30
+    for stream in walks:
+        assert [step for one, step in diary if one == stream] == list(range(1, 11))
+
+
+def lines_of(path: Path) -> list[list[str]]:
+    return [line.split() for line in path.read_text().splitlines()]
+
+
+async def is_drained(outbox: OutboxRepository) -> bool:
     return (await outbox.get_stats()).pending_count == 0
 
 

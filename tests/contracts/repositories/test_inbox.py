@@ -1,7 +1,8 @@
 """What every inbox promises: one effect, however often an event is delivered."""
 
 import asyncio
-from uuid import uuid4
+from concurrent.futures import ThreadPoolExecutor
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -73,6 +74,25 @@ async def test_a_cancelled_effect_can_be_tried_again(inbox_of: InboxRepository) 
     first.cancel()
     assert await second
     assert first.cancelled()
+
+
+@pytest.mark.parametrize("backend", ["in-memory"], indirect=True)
+def test_memory_serves_threads_with_event_loops_of_their_own(inbox_of: InboxRepository) -> None:
+    events, effects = [uuid4() for _ in range(20)], []
+
+    async def consume() -> None:
+        for event in events:
+
+            async def effect(transaction: object, event: UUID = event) -> None:
+                await asyncio.sleep(0)
+                effects.append(event)
+
+            await inbox_of.once("mail", event, effect)
+
+    with ThreadPoolExecutor(6) as threads:
+        for done in [threads.submit(lambda: asyncio.run(consume())) for _ in range(6)]:
+            done.result()
+    assert sorted(effects) == sorted(events)
 
 
 async def test_old_events_are_forgotten(inbox_of: InboxRepository) -> None:

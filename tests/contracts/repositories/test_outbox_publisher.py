@@ -6,10 +6,18 @@ from collections.abc import Awaitable, Callable
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy.ext.asyncio import async_sessionmaker
 
-from eventsource import DomainEvent, register_event
-from eventsource.outbox import OutboxPublisher
-from eventsource.repositories.outbox import OutboxEntry, OutboxRepository
+from eventsource import (
+    DomainEvent,
+    OutboxEntry,
+    OutboxPublisher,
+    OutboxRepository,
+    PostgreSQLEventStore,
+    SQLiteEventStore,
+    register_event,
+)
+from eventsource.sqlite_database import SQLiteDatabase
 from tutorial_support.lab import eventually
 
 
@@ -81,6 +89,26 @@ async def test_an_event_arrives_as_it_was_stored(entries: OutboxRepository) -> N
     broker = Broker()
     await quick(entries, broker).publish_batch()
     assert broker.received == [event]
+
+
+@pytest.mark.parametrize("backend", ["sqlite", "postgresql"], indirect=True)
+async def test_what_a_store_commits_is_published_and_nothing_else(
+    entries: OutboxRepository, source, undone
+) -> None:
+    stream, other = uuid4(), uuid4()
+    store = (
+        SQLiteEventStore(source, outbox_enabled=True)
+        if isinstance(source, SQLiteDatabase)
+        else PostgreSQLEventStore(async_sessionmaker(source), outbox_enabled=True)
+    )
+    events = [ParcelSent(aggregate_id=stream, aggregate_version=version) for version in (1, 2)]
+    await store.append_events(stream, "Parcel", events, 0)
+    async with undone() as transaction:
+        taken_back = ParcelSent(aggregate_id=other)
+        await store.append_events(other, "Parcel", [taken_back], 0, transaction=transaction)
+    broker = Broker()
+    assert await quick(entries, broker).publish_batch() == 2
+    assert broker.received == (await store.get_events(stream, "Parcel")).events == events
 
 
 async def test_poison_is_parked_and_blocks_its_own_stream_only(
