@@ -1,22 +1,30 @@
 """Closing the books: the end of one stream and the start of the next, together."""
 
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from eventsource import (
     AggregateNotFoundError,
     AggregateRepository,
     DeclarativeAggregate,
     DomainEvent,
+    EventStore,
     PostgreSQLEventStore,
     PostgreSQLSnapshotStore,
+    SnapshotStore,
+    SQLiteEventStore,
+    SQLiteSnapshotStore,
     StreamClosedError,
     handles,
     register_event,
 )
+from eventsource.sqlite_database import SQLiteDatabase
 
 
 @register_event
@@ -67,29 +75,43 @@ class Year(DeclarativeAggregate[Books]):
         )
 
 
-@pytest.fixture
-def engine(database_url: str, engine_of) -> AsyncEngine:
-    return engine_of(database_url)
+@dataclass(frozen=True)
+class Database:
+    """Where events and snapshots are, and a way to begin a transaction there."""
+
+    events: EventStore
+    snapshots: SnapshotStore
+    transaction: Callable[[], AbstractAsyncContextManager[Any]]
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def database(
+    request: pytest.FixtureRequest, tmp_path: Path, engine_of
+) -> AsyncIterator[Database]:
+    if request.param == "postgresql":
+        engine = engine_of(request.getfixturevalue("database_url"))
+        yield Database(PostgreSQLEventStore(engine), PostgreSQLSnapshotStore(engine), engine.begin)
+        return
+    async with SQLiteDatabase(tmp_path / "books.db") as sqlite:
+        await sqlite.initialize()
+        yield Database(SQLiteEventStore(sqlite), SQLiteSnapshotStore(sqlite), sqlite.transaction)
 
 
 @pytest.fixture
-def years(engine: AsyncEngine) -> AggregateRepository[Year]:
+def years(database: Database) -> AggregateRepository[Year]:
     return AggregateRepository(
-        PostgreSQLEventStore(engine),
-        Year,
-        snapshot_store=PostgreSQLSnapshotStore(engine),
-        snapshot_threshold=1,
+        database.events, Year, snapshot_store=database.snapshots, snapshot_threshold=1
     )
 
 
 async def close_and_open(
-    years: AggregateRepository[Year], engine: AsyncEngine, year_id: UUID, *, crash: bool = False
+    years: AggregateRepository[Year], database: Database, year_id: UUID, *, crash: bool = False
 ) -> Year:
     old, new = await years.load(year_id), years.create_new(uuid4())
     assert old.state is not None
     old.close()
     new.open(old.state.balance)
-    async with engine.begin() as transaction:
+    async with database.transaction() as transaction:
         await years.save(old, transaction=transaction)
         await years.save(new, transaction=transaction)
         if crash:
@@ -98,11 +120,11 @@ async def close_and_open(
 
 
 async def test_both_streams_change_together(
-    years: AggregateRepository[Year], engine: AsyncEngine
+    years: AggregateRepository[Year], database: Database
 ) -> None:
     year_id = uuid4()
     await years.update(year_id, lambda year: year.open(120), create=True)
-    new = await close_and_open(years, engine, year_id)
+    new = await close_and_open(years, database, year_id)
     assert (await years.load(new.aggregate_id)).state == Books(120)
     old = await years.load(year_id)
     assert old.state == Books(120, closed=True)
@@ -112,15 +134,15 @@ async def test_both_streams_change_together(
         await years.update(year_id, lambda year: year.open(1))
 
 
-async def test_or_neither_does(years: AggregateRepository[Year], engine: AsyncEngine) -> None:
+async def test_or_neither_does(years: AggregateRepository[Year], database: Database) -> None:
     year_id = uuid4()
     await years.update(year_id, lambda year: year.open(120), create=True)
     with pytest.raises(ConnectionError) as error:
-        await close_and_open(years, engine, year_id, crash=True)
+        await close_and_open(years, database, year_id, crash=True)
     assert (await years.load(year_id)).state == Books(120)
     with pytest.raises(AggregateNotFoundError):
         await years.load(error.value.args[0])
     # No snapshot tells of events that were never committed.
-    snapshot = await PostgreSQLSnapshotStore(engine).get_snapshot(year_id, "Year")
+    snapshot = await database.snapshots.get_snapshot(year_id, "Year")
     assert snapshot is not None
     assert snapshot.version == 1

@@ -2,6 +2,7 @@
 
 import pytest
 
+from eventsource.testing.contracts.concurrent_appends import *  # noqa: F403  # its tests run here
 from eventsource.testing.contracts.event_store import *  # noqa: F403  # its tests run here
 
 pytestmark = pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from eventsource import (
     register_event,
 )
 
-pytestmark = pytest.mark.parametrize("backend", ["in-memory", "postgresql"])
+pytestmark = pytest.mark.parametrize("backend", ["in-memory", "sqlite", "postgresql"])
 
 
 @register_event

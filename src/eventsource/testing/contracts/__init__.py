@@ -14,6 +14,6 @@ parametrise the fixture to run them on several. They need pytest and pytest-asyn
 
 import pytest
 
-pytest.register_assert_rewrite(
-    *(f"{__name__}.{suite}" for suite in ("event_store", "feed", "snapshot_store"))
-)
+_SUITES = ("concurrent_appends", "event_store", "feed", "snapshot_store")
+
+pytest.register_assert_rewrite(*(f"{__name__}.{suite}" for suite in _SUITES))
