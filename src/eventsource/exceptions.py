@@ -254,10 +254,17 @@ class UnhandledEventError(EventSourceError):
     """No handler of a class is for this event."""
 
     def __init__(self, owner: type, event_type: str, handled: Sequence[str]) -> None:
-        super().__init__(
-            f"{owner.__qualname__} has no handler for {event_type}. It handles: "
-            f"{', '.join(handled) or 'nothing'}. Add a method with @handles({event_type})."
-        )
+        if event_type in handled:
+            way_out = (
+                f"It handles an older class of that name: define {owner.__qualname__} again, "
+                f"after {event_type}."
+            )
+        else:
+            way_out = (
+                f"It handles: {', '.join(handled) or 'nothing'}. Add a method with "
+                f"@handles({event_type})."
+            )
+        super().__init__(f"{owner.__qualname__} has no handler for {event_type}. {way_out}")
         self.owner = owner
         self.event_type = event_type
         self.handled = list(handled)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,13 @@ def snapshot_store(request: pytest.FixtureRequest, engine_of) -> SnapshotStore:
     if request.param == "sqlite":
         return SQLiteSnapshotStore(request.getfixturevalue("database"))
     return PostgreSQLSnapshotStore(engine_of(request.getfixturevalue("database_url")))
+
+
+def test_a_snapshot_has_a_version_and_a_time_with_a_zone() -> None:
+    with pytest.raises(ValueError, match="version 1 or later"):
+        a_snapshot(version=0)
+    with pytest.raises(ValueError, match="time zone"):
+        a_snapshot(created_at=datetime(2026, 3, 1))  # noqa: DTZ001  # the mistake under test
 
 
 async def test_clear_forgets_everything() -> None:

@@ -121,6 +121,17 @@ async def test_a_closed_stream_takes_no_more_events() -> None:
     assert await store.get_stream_version(month_id, "Month") == 2
 
 
+def test_a_stream_has_no_end_unless_it_is_given_one() -> None:
+    class Endless(Month):
+        is_terminal = staticmethod(Decider.is_terminal)
+
+    endless = Endless(uuid4())
+    endless.execute(Close(endless.aggregate_id))
+    assert not endless.is_closed
+    endless.execute(Count(endless.aggregate_id, (1,)))
+    assert (endless.state, endless.version) == (MonthState(1, closed=True), 2)
+
+
 def test_a_closing_event_is_the_last_one_of_its_command() -> None:
     month = Month(uuid4())
     month.execute(Close(month.aggregate_id))

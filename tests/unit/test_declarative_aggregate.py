@@ -73,6 +73,13 @@ def test_an_event_without_a_handler_is_refused_and_changes_nothing() -> None:
     assert (ticket.version, len(ticket.uncommitted_events)) == (1, 1)
 
 
+def test_an_event_class_that_was_defined_again_is_told_apart() -> None:
+    newer = type("TicketOpened", (DomainEvent,), {"__module__": __name__})
+    event = newer(aggregate_id=uuid4(), aggregate_type="Ticket")
+    with pytest.raises(UnhandledEventError, match="older class of that name: define Ticket again"):
+        Ticket(event.aggregate_id).apply_event(event)
+
+
 @pytest.mark.parametrize("kind", [Lenient, Warned])
 def test_it_is_passed_over_on_request(kind: type[Ticket], caplog: pytest.LogCaptureFixture) -> None:
     ticket = kind(uuid4())
