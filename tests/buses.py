@@ -37,7 +37,7 @@ def make_bus(
         )
     if kind == "kafka":
         # Tansu lets a consumer join after half of this time.
-        settings = {"session_timeout_ms": 1000, "partitions": 2, **options}
+        settings = {"session_timeout_ms": 2000, "partitions": 2, **options}
         return KafkaEventBus(
             KafkaEventBusConfig(bootstrap_servers=url, topic_prefix=name, **settings), registry
         )

@@ -72,7 +72,7 @@ async def test_the_consumers_of_a_group_share_its_events(make: MakeBus) -> None:
     tasks = await asyncio.gather(*(bus.start_consuming_in_background() for bus in buses))
     lamps = [event for _ in range(10) for event in lit(2)]
     await make().publish(lamps)
-    await eventually(lambda: sum(map(len, seen)) == len(lamps), timeout_seconds=15)
+    await eventually(lambda: sum(map(len, seen)) == len(lamps), timeout_seconds=30)
     handled = {event.event_id for each in seen for event in each}
     assert handled == {event.event_id for event in lamps}
     assert not any(task.done() for task in tasks)
@@ -89,7 +89,7 @@ async def test_a_consumer_takes_over_from_one_that_leaves(make: MakeBus) -> None
     await first.shutdown()
     await second.publish([two])
     await second.start_consuming_in_background()
-    await eventually(lambda: seen_later == [two], timeout_seconds=15)
+    await eventually(lambda: seen_later == [two], timeout_seconds=30)
 
 
 @pytest.mark.parametrize("kind", BROKERS)
@@ -111,7 +111,7 @@ async def test_what_was_not_finished_is_delivered_again_and_what_was_is_not(make
     await slow.stop_consuming(timeout_seconds=0.1)
     assert task.cancelled()
     await patient.start_consuming_in_background()
-    await eventually(lambda: seen == events[1:], timeout_seconds=15)
+    await eventually(lambda: seen == events[1:], timeout_seconds=30)
 
 
 @pytest.mark.parametrize("kind", BROKERS)
@@ -197,7 +197,7 @@ async def test_stopping_ends_consuming_and_it_can_start_again(make: MakeBus) -> 
     await bus.start_consuming_in_background()
     events = lit(1)
     await bus.publish(events)
-    await eventually(lambda: seen == events, timeout_seconds=15)
+    await eventually(lambda: seen == events, timeout_seconds=30)
 
 
 @pytest.mark.parametrize("kind", BROKERS)

@@ -233,12 +233,11 @@ class KafkaEventBus(BrokerEventBus):
         from aiokafka import AIOKafkaConsumer, TopicPartition
 
         partition = TopicPartition(topic, 0)
-        consumer = AIOKafkaConsumer(enable_auto_commit=False, **self.config.clients)
+        consumer = AIOKafkaConsumer(auto_offset_reset="earliest", **self.config.clients)
         consumer.assign([partition])
 
         async def records() -> "AsyncIterator[Any]":
             end = (await consumer.end_offsets([partition]))[partition]
-            await consumer.seek_to_beginning(partition)
             while await consumer.position(partition) < end:
                 for batch in (await consumer.getmany(partition, timeout_ms=1000)).values():
                     for record in batch:
