@@ -17,11 +17,12 @@ from eventsource.repositories.sql import (
     PostgreSQLRepository,
     SQLiteRepository,
     SQLRepository,
+    block_on,
     days_ago,
     memory_statements,
     now,
 )
-from eventsource.sqlite_database import SQLiteDatabase, SQLiteTransaction
+from eventsource.sqlite_database import SQLiteTransaction
 
 Effect = Callable[[Any], Awaitable[None]]
 
@@ -123,10 +124,7 @@ class SQLiteInboxRepository(SQLiteRepository, _SQLInboxRepository):
     """On a SQLiteDatabase, which you open and close, or in a transaction of one."""
 
     def _transaction(self) -> AbstractAsyncContextManager[SQLiteTransaction]:
-        source: SQLiteDatabase | SQLiteTransaction = self._source
-        if isinstance(source, SQLiteTransaction):
-            return source.database.transaction(source)
-        return source.transaction()
+        return block_on(self._source)
 
 
 class PostgreSQLInboxRepository(PostgreSQLRepository, _SQLInboxRepository):

@@ -21,6 +21,7 @@ from eventsource.repositories.sql import (
     SQLRepository,
     as_time,
     as_uuid,
+    block_on,
     days_ago,
     now,
     storable,
@@ -209,7 +210,7 @@ class _SQLiteOutbox(_SQLOutboxRepository):
     _later = "$3"
 
     async def _claim(self, limit: int, lease_seconds: float, oldest: int) -> list[OutboxEntry]:
-        async with self._source.transaction() as transaction:
+        async with block_on(self._source) as transaction:
             fetch = self._statements_on(transaction).fetch
             heads = await fetch(sql.HEADS_SQLITE, limit, now(), oldest)
             rows = []

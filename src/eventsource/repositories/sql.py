@@ -3,7 +3,7 @@
 import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol, Self
 from uuid import UUID
@@ -78,6 +78,14 @@ def memory_statements(source: object) -> SQLiteStatements:
     if not isinstance(source, MemoryDatabase):
         raise TypeError("A repository in memory has no transactions to join.")
     return SQLiteStatements(source)
+
+
+def block_on(source: Any) -> AbstractAsyncContextManager[Any]:
+    """All statements of a block or none, on either SQLite and inside a transaction of one."""
+    if isinstance(source, SQLiteTransaction):
+        return source.database.transaction(source)
+    block: AbstractAsyncContextManager[Any] = source.transaction()
+    return block
 
 
 class SQLRepository:

@@ -249,3 +249,15 @@ async def test_an_entry_belongs_to_the_callers_transaction(
     async with begin() as transaction:
         entry_id = await entries.add_event(event, transaction=transaction)
     assert ids(await entries.get_pending_events()) == [entry_id]
+
+
+@pytest.mark.parametrize("backend", ["sqlite", "postgresql"], indirect=True)
+async def test_an_outbox_on_a_transaction_joins_it(
+    entries: OutboxRepository, post: UUID, undone
+) -> None:
+    added = await add(entries, post, post)
+    async with undone() as transaction:
+        joined = type(entries)(transaction)
+        assert ids(await joined.claim(10, 60)) == added
+        await joined.mark_published(*added)
+    assert ids(await entries.claim(10, 60)) == added
