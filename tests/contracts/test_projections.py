@@ -249,6 +249,14 @@ async def test_a_handler_may_do_without_the_transaction(
     assert projection.closed == 1
 
 
+async def test_tables_need_a_way_to_be_created(database: AsyncEngine | SQLiteDatabase) -> None:
+    class Unfinished(DatabaseProjection):
+        tables = ("sold",)
+
+    with pytest.raises(NotImplementedError, match="Unfinished"):
+        await Unfinished(database).setup()
+
+
 async def test_an_event_needs_handle_and_its_transaction(sold: Sold) -> None:
     with pytest.raises(RuntimeError, match=r"use handle\(\)"):
         await sold._process_event(ArticleSold(aggregate_id=uuid4()))

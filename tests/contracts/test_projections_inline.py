@@ -20,7 +20,7 @@ from eventsource import (
 from eventsource.projections import InlineEventStore, handles
 from eventsource.sqlite_database import SQLiteDatabase
 from eventsource.stores.sqlite import SQLiteEventStore
-from tests.till import ArticleSold, Sold, SoldInline, TillClosed, fold, run, sell
+from tests.till import ArticleSold, Sold, SoldInline, TillClosed, feed, fold, run, sell
 from tutorial_support.lab import eventually
 
 
@@ -62,6 +62,20 @@ async def test_the_read_model_is_current_when_the_append_returns(
     assert await sold.totals() == {"apple": 1, "pear": 1}
     await sell(store, "pear")
     assert await sold.totals() == {"apple": 1, "pear": 2}
+
+
+async def test_it_reads_what_the_log_holds(store: InlineEventStore, log: EventStore) -> None:
+    till = uuid4()
+    await sell(store, "apple", "pear", till=till)
+    stored = await eventually(lambda: feed(log))
+    assert await feed(store) == stored
+    assert await store.get_events(till, "Till") == await log.get_events(till, "Till")
+    assert await store.get_events_by_type("Till") == [one.event for one in stored]
+    assert await store.get_feed_end() == stored[-1].position
+    assert await store.get_global_position() == stored[-1].global_position
+    assert await store.get_stream_version(till, "Till") == 2
+    assert await store.event_exists(stored[0].event_id)
+    assert [one async for one in store.read_stream(f"{till}:Till")] == stored
 
 
 async def test_a_conflict_changes_neither(store: InlineEventStore, sold: SoldInline) -> None:

@@ -147,7 +147,7 @@ async def test_an_inline_rebuild_waits_for_an_older_transaction(
         await sell(store, "apple")
         assert await feed(log) == []
         rebuilding = asyncio.create_task(rebuild_blue_green(projection, log))
-        await asyncio.wait([rebuilding], timeout=0.5)
+        await asyncio.wait([rebuilding], timeout=1.5)
         assert not rebuilding.done()
         await slow.rollback()
         await rebuilding
@@ -274,6 +274,26 @@ async def test_a_failing_event_leaves_the_old_tables(
         await rebuild_blue_green(Wormy(engine, retry_policy=once), log)
     assert await sold.totals() == {"apple": 77, "pear": 77}
     await rebuild_blue_green(sold, log)
+    assert await sold.totals() == {"apple": 1, "pear": 1}
+
+
+async def test_a_failure_in_the_last_step_is_tried_again(
+    sold: Sold, engine: AsyncEngine, log: EventStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Nervous(Sold):
+        projection_name = "Sold"
+        failures = 0
+
+        @handles(ArticleSold)
+        async def _count(self, transaction: Any, event: ArticleSold) -> None:
+            await super()._count(transaction, event)
+            if Nervous.failures < 1:
+                Nervous.failures += 1
+                raise ValueError("a worm")
+
+    monkeypatch.setattr(rebuild, "_PASSES", 0)  # leaves everything to the last step
+    await rebuild_blue_green(Nervous(engine), log)
+    assert Nervous.failures == 1
     assert await sold.totals() == {"apple": 1, "pear": 1}
 
 

@@ -156,6 +156,24 @@ async def test_a_checkpoint_that_cannot_be_saved_is_no_failure_of_the_handler(
     assert await dead_letters.get_failed_events() == []
 
 
+async def test_a_faster_rival_is_noticed_at_the_checkpoint(store: InMemoryEventStore) -> None:
+    checkpoints = InMemoryCheckpointRepository()
+    rival = Basket(checkpoints)
+
+    class Slow(Basket):
+        projection_name = "Basket"
+
+        async def _process_event(self, event: DomainEvent) -> None:
+            await super()._process_event(event)
+            await rival.catch_up(store)
+
+    await sell(store, "apple", "pear")
+    slow = Slow(checkpoints)
+    assert await slow.catch_up(store) == 0
+    assert (slow.articles, rival.articles) == (["apple"], ["apple", "pear"])
+    assert await slow.get_position() == (await feed(store))[-1].position
+
+
 async def test_other_tenants_events_are_passed_over(store: InMemoryEventStore) -> None:
     mine, other = uuid4(), uuid4()
     for article, tenant in (("apple", mine), ("pear", other), ("plum", None)):

@@ -15,6 +15,7 @@ class DeclarativeProjection(CheckpointTrackingProjection):
     """
 
     _handlers: ClassVar[HandlerRegistry]
+    _handled: ClassVar[tuple[type[DomainEvent], ...]]
     _handlers_take_context: ClassVar[bool] = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -22,9 +23,10 @@ class DeclarativeProjection(CheckpointTrackingProjection):
         cls._handlers = HandlerRegistry(
             cls, is_async=True, may_take_context=cls._handlers_take_context
         )
+        cls._handled = tuple(cls._handlers.event_classes)
 
     def subscribed_to(self) -> Sequence[type[DomainEvent]]:
-        return self._handlers.event_classes
+        return self._handled
 
     async def _process_event(self, event: DomainEvent) -> None:
         if handler := self._find_handler(event):

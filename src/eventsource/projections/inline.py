@@ -61,19 +61,20 @@ class InlineEventStore(EventStore):
     ) -> AppendResult:
         """As the port says; ProjectionError, and nothing stored, if a projection's handler
         fails. An event that was stored before is not projected again."""
-        for attempt in range(_MOST_ATTEMPTS):
+        attempt = 0
+        while True:
+            attempt += 1
             try:
                 async with self._database.transaction(transaction) as joined:
                     return await self._append_in(
                         joined, aggregate_id, aggregate_type, events, expected_version
                     )
             except Exception as error:
-                last = attempt == _MOST_ATTEMPTS - 1
-                if transaction is not None or last or _sqlstate(error) not in _TRY_AGAIN:
+                last = transaction is not None or attempt == _MOST_ATTEMPTS
+                if last or _sqlstate(error) not in _TRY_AGAIN:
                     raise
             # Full jitter, so that those who collided do not meet again.
-            await asyncio.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311
-        raise AssertionError("the last attempt returns or raises")
+            await asyncio.sleep(random.uniform(0, 0.005 * 2**attempt))  # noqa: S311
 
     async def _append_in(
         self,
