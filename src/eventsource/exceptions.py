@@ -141,7 +141,7 @@ class EventBusError(EventSourceError):
         self.message = message
 
 
-class EventBusConnectionError(EventBusError):
+class EventBusConnectionError(EventBusError, ConnectionError):
     """The broker cannot be reached, went away or refused. Events that were being published may
     have arrived: publish them again, and let handlers bear repetition."""
 

@@ -256,7 +256,7 @@ async def test_a_stream_may_be_bounded(make: MakeBus) -> None:
 async def test_rabbitmq_refuses_events_that_no_queue_takes(make: MakeBus) -> None:
     bus = make()
     assert isinstance(bus, RabbitMQEventBus)
-    with pytest.raises(EventBusError, match="Start a consumer once"):
+    with pytest.raises(EventBusConnectionError, match="Start a consumer once"):
         await bus.publish(lit(1))
     assert bus.stats.events_published == 0
 
@@ -267,3 +267,12 @@ async def test_rabbitmq_refuses_a_routing_key_that_is_too_long(make: MakeBus) ->
     await bus.start_consuming_in_background()
     with pytest.raises(EventBusError, match="routing keys of up to 255 bytes"):
         await bus.publish([LampLit(aggregate_id=uuid4(), aggregate_type="é" * 130)])
+
+
+@pytest.mark.parametrize("kind", ["kafka"])
+async def test_an_event_too_big_for_kafka_is_not_mistaken_for_a_lost_broker(make: MakeBus) -> None:
+    bus = make()
+    with pytest.raises(EventBusError, match="larger than") as caught:
+        await bus.publish([lit(1)[0].with_metadata(note="x" * 2_000_000)])
+    assert not isinstance(caught.value, EventBusConnectionError)
+    await bus.publish(lit(1))

@@ -11,7 +11,11 @@ from eventsource.bus.broker import BrokerEventBus, in_order_per_aggregate, text_
 from eventsource.bus.dispatch import RetryPolicy
 from eventsource.bus.message import DeadLetter, Message
 from eventsource.events.registry import EventRegistry
-from eventsource.exceptions import BrokerNotAvailableError, EventBusConnectionError
+from eventsource.exceptions import (
+    BrokerNotAvailableError,
+    EventBusConnectionError,
+    EventBusError,
+)
 from eventsource.observability import Tracer
 
 if TYPE_CHECKING:
@@ -88,10 +92,12 @@ class KafkaEventBus(BrokerEventBus):
 
     @contextmanager
     def _driver_errors(self) -> Iterator[None]:
-        from aiokafka.errors import KafkaError
+        from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
         try:
             yield
+        except MessageSizeTooLargeError as error:  # which no waiting mends
+            raise EventBusError(f"Kafka: {error}") from error
         except (KafkaError, OSError) as error:
             raise EventBusConnectionError(f"Kafka: {error}") from error
 

@@ -144,7 +144,7 @@ class RabbitMQEventBus(BrokerEventBus):
         try:
             await in_order_per_aggregate(messages, send)
         except PublishError as error:
-            raise EventBusError(
+            raise EventBusConnectionError(
                 f"No queue takes events of exchange '{self.config.exchange_name}'. Start a "
                 "consumer once: its group's queue then keeps events while it is away."
             ) from error
