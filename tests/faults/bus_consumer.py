@@ -1,0 +1,38 @@
+"""A consumer process for a test to kill: notes each event it begins and each that it finishes.
+
+Arguments: the kind of bus, its URL, the test's name for it, the file for the notes, and the number
+of the event whose handler never ends (0 for none).
+"""
+
+import asyncio
+import sys
+from pathlib import Path
+
+from eventsource import DomainEvent, register_event
+from tests.buses import make_bus
+
+
+@register_event
+class StepTaken(DomainEvent):
+    aggregate_type: str = "Walk"
+    number: int
+
+
+async def consume(kind: str, url: str, name: str, notes: Path, hang_at: int) -> None:
+    bus = make_bus(kind, url, name)
+
+    async def handle(event: StepTaken) -> None:
+        with notes.open("a") as file:
+            file.write(f"begun {event.number}\n")
+        if event.number == hang_at:
+            await asyncio.Event().wait()
+        with notes.open("a") as file:
+            file.write(f"done {event.number}\n")
+
+    bus.subscribe(StepTaken, handle)
+    await bus.start_consuming()
+
+
+if __name__ == "__main__":
+    kind, url, name, notes, hang_at = sys.argv[1:]
+    asyncio.run(consume(kind, url, name, Path(notes), int(hang_at)))
