@@ -39,6 +39,7 @@ async def check_library() -> None:
     assert "site-packages" in eventsource.__file__
     assert "CREATE TABLE" in migrations.get_schema("all")
 
+    @eventsource.register_event
     class Greeted(eventsource.DomainEvent):
         event_type: str = "Greeted"
         aggregate_type: str = "Greeting"

@@ -71,7 +71,7 @@ def check(before: dict) -> list[str]:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while (left := left_over(before["processes"])) and time.monotonic() < deadline:
         time.sleep(1)
-    problems = [f"still running: {key.split('/')[0]} {left[key]}" for key in left]
+    problems = [f"still running: {key.split('/')[0]} {left[key]:.150}" for key in left]
     if changes() != before["changes"]:
         problems.append(f"the checkout has changed:\n{changes()}")
     return problems

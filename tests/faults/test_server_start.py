@@ -35,7 +35,7 @@ async def test_a_first_start_takes_less_than_three_seconds(empty_cache: Path) ->
         return seconds
 
     # Others may keep this machine busy: the fastest says most about us.
-    assert min([await first_start() for _ in range(3)]) < 3
+    assert await first_start() < 3 or await first_start() < 3
 
 
 async def test_eight_that_start_at_once_share_one_server(

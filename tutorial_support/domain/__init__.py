@@ -1,4 +1,4 @@
-"""The shop that all notebooks share: the very classes that the notebooks define where they teach them."""
+"""The shop all notebooks share: the very classes that notebooks define where they teach them."""
 
 from tutorial_support.domain.orders import OrderAggregate, OrderCreated, OrderShipped, OrderState
 
