@@ -5,7 +5,9 @@ of the event whose handler never ends (0 for none).
 """
 
 import asyncio
+import os
 import sys
+import threading
 from pathlib import Path
 
 from eventsource import DomainEvent, register_event
@@ -33,6 +35,12 @@ async def consume(kind: str, url: str, name: str, notes: Path, hang_at: int) -> 
     await bus.start_consuming()
 
 
+def end_with_the_test() -> None:
+    sys.stdin.read()  # until the test lets go of it, or dies
+    os._exit(0)
+
+
 if __name__ == "__main__":
+    threading.Thread(target=end_with_the_test, daemon=True).start()
     kind, url, name, notes, hang_at = sys.argv[1:]
     asyncio.run(consume(kind, url, name, Path(notes), int(hang_at)))

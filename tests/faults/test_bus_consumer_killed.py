@@ -22,14 +22,14 @@ def consumer(*arguments: object) -> Iterator[subprocess.Popen[bytes]]:
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.faults.bus_consumer", *map(str, arguments)],
         cwd=PROJECT,
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE,
         start_new_session=True,
     )
     try:
         yield process
     finally:
         process.kill()
-        process.wait()
+        process.communicate()
 
 
 @pytest.mark.parametrize("kind", ["redis", "kafka", "rabbitmq"])
