@@ -1,1 +1,1 @@
-"""The classroom: the database, experiments, pictures and checks that the notebooks stand on."""
+"""The classroom: the database, the experiments, the pictures and the checks of the notebooks."""

@@ -38,9 +38,7 @@ def register_upcaster(
     return register
 
 
-def upcast(
-    registry: EventRegistry, event_type: str, text: str, place: Callable[[], str]
-) -> str:
+def upcast(registry: EventRegistry, event_type: str, text: str, place: Callable[[], str]) -> str:
     """The JSON text in its latest form; the very text if no upcaster applies.
 
     UnreadableEventError if an upcaster fails, or if one is missing in the middle of the chain.
