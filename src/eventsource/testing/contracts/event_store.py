@@ -42,11 +42,6 @@ def items(cart: UUID, *versions: int, **fields: Any) -> list[ItemAdded]:
 
 
 @pytest.fixture
-def events_url(shared_events_url: str | None) -> str | None:
-    return shared_events_url
-
-
-@pytest.fixture
 def cart() -> UUID:
     return uuid4()
 
