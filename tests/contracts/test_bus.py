@@ -17,23 +17,23 @@ from tutorial_support.lab import eventually
 pytestmark = pytest.mark.parametrize("kind", ["in-memory", "redis", "kafka", "rabbitmq"])
 
 
-class ParcelEvent(DomainEvent):
-    aggregate_type: str = "Parcel"
+class PostcardEvent(DomainEvent):
+    aggregate_type: str = "Postcard"
 
 
 @register_event
-class BoxSent(ParcelEvent):
+class PostcardSent(PostcardEvent):
     number: int = 0
 
 
 @register_event
-class ParcelReceived(ParcelEvent):
+class PostcardReceived(PostcardEvent):
     signature: str = "Zoë"
 
 
-def sent(count: int, parcel: UUID | None = None, **fields: object) -> list[BoxSent]:
+def sent(count: int, parcel: UUID | None = None, **fields: object) -> list[PostcardSent]:
     parcel = parcel or uuid4()
-    return [BoxSent(aggregate_id=parcel, number=n, **fields) for n in range(1, count + 1)]
+    return [PostcardSent(aggregate_id=parcel, number=n, **fields) for n in range(1, count + 1)]
 
 
 class Seen(list[DomainEvent]):
@@ -70,10 +70,10 @@ async def bus(kind: str, request: pytest.FixtureRequest) -> AsyncIterator[EventB
 
 async def test_an_event_goes_to_the_handlers_of_its_class_and_of_its_bases(bus: EventBus) -> None:
     exact, base, everything, other = Seen(), Seen(), Seen(), Seen()
-    bus.subscribe(BoxSent, exact)
-    bus.subscribe(ParcelEvent, base)
+    bus.subscribe(PostcardSent, exact)
+    bus.subscribe(PostcardEvent, base)
     bus.subscribe_to_all_events(everything)
-    bus.subscribe(ParcelReceived, other)
+    bus.subscribe(PostcardReceived, other)
     events = sent(2, tenant_id=uuid4(), metadata={"city": "Zürich"})
     await bus.publish(events)
     await eventually(lambda: exact == base == everything == events)
@@ -84,16 +84,16 @@ async def test_an_event_goes_to_the_handlers_of_its_class_and_of_its_bases(bus: 
 async def test_functions_and_objects_may_be_async_or_not(bus: EventBus) -> None:
     got: list[str] = []
 
-    async def slow(event: BoxSent) -> None:
+    async def slow(event: PostcardSent) -> None:
         got.append("async function")
 
     class Plain:
-        def handle(self, event: BoxSent) -> None:
+        def handle(self, event: PostcardSent) -> None:
             got.append("plain object")
 
-    bus.subscribe(BoxSent, slow)
-    bus.subscribe(BoxSent, lambda event: got.append("plain function"))
-    bus.subscribe(BoxSent, Plain())
+    bus.subscribe(PostcardSent, slow)
+    bus.subscribe(PostcardSent, lambda event: got.append("plain function"))
+    bus.subscribe(PostcardSent, Plain())
     await bus.publish(sent(1))
     await eventually(lambda: sorted(got) == ["async function", "plain function", "plain object"])
 
@@ -103,7 +103,7 @@ async def test_a_handler_gets_an_event_once_however_it_subscribed(bus: EventBus)
         seen = 0
 
         def subscribed_to(self) -> list[type[DomainEvent]]:
-            return [BoxSent, ParcelReceived, ParcelEvent]
+            return [PostcardSent, PostcardReceived, PostcardEvent]
 
         async def handle(self, event: DomainEvent) -> None:
             self.seen += 1
@@ -111,7 +111,7 @@ async def test_a_handler_gets_an_event_once_however_it_subscribed(bus: EventBus)
     office = Office()
     bus.subscribe_all(office)
     bus.subscribe_to_all_events(office)
-    await bus.publish([*sent(1), ParcelReceived(aggregate_id=uuid4())])
+    await bus.publish([*sent(1), PostcardReceived(aggregate_id=uuid4())])
     await eventually(lambda: bus.stats.events_handled == 2)
     assert office.seen == 2
 
@@ -119,9 +119,9 @@ async def test_a_handler_gets_an_event_once_however_it_subscribed(bus: EventBus)
 async def test_who_has_unsubscribed_gets_nothing(bus: EventBus) -> None:
     gone, stayed = Seen(), Seen()
     for handler in (gone, stayed):
-        bus.subscribe(BoxSent, handler.handle)
+        bus.subscribe(PostcardSent, handler.handle)
         bus.subscribe_to_all_events(handler.handle)
-    assert bus.unsubscribe(BoxSent, gone.handle)
+    assert bus.unsubscribe(PostcardSent, gone.handle)
     assert bus.unsubscribe_from_all_events(gone.handle)
     assert not bus.unsubscribe_from_all_events(gone.handle)
     await bus.publish(sent(1))
@@ -132,15 +132,15 @@ async def test_who_has_unsubscribed_gets_nothing(bus: EventBus) -> None:
 @pytest.mark.parametrize("handler", [object(), "handle", Seen])
 async def test_what_cannot_handle_is_refused_at_once(bus: EventBus, handler: object) -> None:
     with pytest.raises(TypeError, match="function or an object with `handle`"):
-        bus.subscribe(BoxSent, handler)
+        bus.subscribe(PostcardSent, handler)
     with pytest.raises(TypeError, match="event class"):
-        bus.subscribe("BoxSent", print)
+        bus.subscribe("PostcardSent", print)
 
 
 async def test_only_the_handler_that_failed_is_called_again(bus: EventBus) -> None:
     good, flaky = Seen(), Failing(times=1)
-    bus.subscribe(BoxSent, flaky)
-    bus.subscribe(BoxSent, good)
+    bus.subscribe(PostcardSent, flaky)
+    bus.subscribe(PostcardSent, good)
     events = sent(2)
     await bus.publish(events)
     await eventually(lambda: flaky.seen == good == events)
@@ -153,23 +153,23 @@ async def test_what_keeps_failing_becomes_a_dead_letter_and_the_rest_goes_on(
     bus: EventBus,
 ) -> None:
     good, broken, tenant = Seen(), Failing(times=FAST.max_retries + 1), uuid4()
-    bus.subscribe(BoxSent, broken)
-    bus.subscribe(BoxSent, good)
+    bus.subscribe(PostcardSent, broken)
+    bus.subscribe(PostcardSent, good)
     events = sent(3, tenant_id=tenant)
     await bus.publish(events)
     await eventually(lambda: good == events and broken.seen == events[1:])
     [letter] = await bus.get_dead_letters()
-    assert (letter.event_id, letter.event_type) == (str(events[0].event_id), "BoxSent")
+    assert (letter.event_id, letter.event_type) == (str(events[0].event_id), "PostcardSent")
     assert "Failing: ValueError: no more stamps" in letter.reason
     assert letter.attempts == FAST.max_retries + 1
     assert letter.message.headers["tenant_id"] == str(tenant)
-    assert BoxSent.model_validate_json(letter.message.body) == events[0]
+    assert PostcardSent.model_validate_json(letter.message.body) == events[0]
     assert bus.stats.dead_letters == 1
 
 
 async def test_a_dead_letter_is_replayed_until_it_succeeds(bus: EventBus) -> None:
     broken = Failing(times=2 * FAST.max_retries + 2)
-    bus.subscribe(BoxSent, broken)
+    bus.subscribe(PostcardSent, broken)
     events = sent(1)
     await bus.publish(events)
     [letter] = await eventually(bus.get_dead_letters)
@@ -184,7 +184,7 @@ async def test_a_dead_letter_is_replayed_until_it_succeeds(bus: EventBus) -> Non
 
 
 async def test_dead_letters_are_listed_oldest_first_and_discarded_by_id(bus: EventBus) -> None:
-    bus.subscribe(BoxSent, Failing(times=float("inf")))
+    bus.subscribe(PostcardSent, Failing(times=float("inf")))
     events = sent(3)
     await bus.publish(events)
 
@@ -210,11 +210,11 @@ async def test_an_aggregates_events_arrive_in_order(bus: EventBus) -> None:
     streams = [sent(20, parcel) for parcel in parcels]
     seen = Seen()
 
-    async def dawdle(event: BoxSent) -> None:
+    async def dawdle(event: PostcardSent) -> None:
         await asyncio.sleep(0.001 * (event.number % 3))
         seen.append(event)
 
-    bus.subscribe(BoxSent, dawdle)
+    bus.subscribe(PostcardSent, dawdle)
     mixed = [event for row in zip(*streams, strict=True) for event in row]
     await bus.publish(mixed[:30])
     await bus.publish(mixed[30:])
@@ -225,7 +225,7 @@ async def test_an_aggregates_events_arrive_in_order(bus: EventBus) -> None:
 
 async def test_nothing_is_sent_if_one_event_cannot_be_written(bus: EventBus) -> None:
     seen = Seen()
-    bus.subscribe(BoxSent, seen)
+    bus.subscribe(PostcardSent, seen)
     first, second, last = sent(3)
     with pytest.raises(SerializationError, match="U\\+0000"):
         await bus.publish([first, second.with_metadata(note="\0")])
@@ -238,7 +238,7 @@ async def test_a_handler_continues_the_publishers_trace(bus: EventBus) -> None:
     context = trace.SpanContext(0xABC, 0xDEF, False, trace.TraceFlags(1))
     traces: list[int] = []
     bus.subscribe(
-        BoxSent,
+        PostcardSent,
         lambda event: traces.append(trace.get_current_span().get_span_context().trace_id),
     )
     with trace.use_span(trace.NonRecordingSpan(context)):

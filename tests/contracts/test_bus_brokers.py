@@ -19,14 +19,14 @@ MakeBus = Callable[..., BrokerEventBus]
 
 
 @register_event
-class LampLit(DomainEvent):
+class LightOn(DomainEvent):
     aggregate_type: str = "Lamp"
     number: int = 0
 
 
-def lit(count: int) -> list[LampLit]:
+def lit(count: int) -> list[LightOn]:
     lamp = uuid4()
-    return [LampLit(aggregate_id=lamp, number=n) for n in range(1, count + 1)]
+    return [LightOn(aggregate_id=lamp, number=n) for n in range(1, count + 1)]
 
 
 @pytest.fixture
@@ -97,12 +97,12 @@ async def test_what_was_not_finished_is_delivered_again_and_what_was_is_not(make
     slow, patient = make(), make()
     begun: list[int] = []
 
-    async def hang_at_two(event: LampLit) -> None:
+    async def hang_at_two(event: LightOn) -> None:
         begun.append(event.number)
         if event.number == 2:
             await asyncio.Event().wait()
 
-    slow.subscribe(LampLit, hang_at_two)
+    slow.subscribe(LightOn, hang_at_two)
     seen = collecting(patient)
     task = await slow.start_consuming_in_background()
     events = lit(3)
@@ -122,9 +122,9 @@ async def test_an_unknown_type_is_kept_and_named_until_its_class_is_there(make: 
     await bus.start_consuming_in_background()
     await bus.publish(events)
     [letter] = await eventually(bus.get_dead_letters)
-    assert (letter.event_type, letter.attempts) == ("LampLit", 0)
-    assert "No event class is registered as 'LampLit'" in letter.reason
-    registry.register(LampLit)
+    assert (letter.event_type, letter.attempts) == ("LightOn", 0)
+    assert "No event class is registered as 'LightOn'" in letter.reason
+    registry.register(LightOn)
     await bus.replay_dead_letter(letter.id)
     assert seen == events
 
@@ -161,7 +161,7 @@ async def send_raw(kind: str, bus: BrokerEventBus, body: bytes) -> None:
         b"[]",
         b'"text"',
         b"{}",
-        b'{"event_type": "LampLit"}',
+        b'{"event_type": "LightOn"}',
         b"[" * 9999,
     ],
     ids=["bytes", "empty", "text", "list", "string", "object", "half", "deep"],
@@ -266,7 +266,7 @@ async def test_rabbitmq_refuses_a_routing_key_that_is_too_long(make: MakeBus) ->
     bus = make()
     await bus.start_consuming_in_background()
     with pytest.raises(EventBusError, match="routing keys of up to 255 bytes"):
-        await bus.publish([LampLit(aggregate_id=uuid4(), aggregate_type="é" * 130)])
+        await bus.publish([LightOn(aggregate_id=uuid4(), aggregate_type="é" * 130)])
 
 
 @pytest.mark.parametrize("kind", ["kafka"])

@@ -15,7 +15,7 @@ from tests.buses import make_bus
 
 
 @register_event
-class StepTaken(DomainEvent):
+class MileWalked(DomainEvent):
     aggregate_type: str = "Walk"
     number: int
 
@@ -23,7 +23,7 @@ class StepTaken(DomainEvent):
 async def consume(kind: str, url: str, name: str, notes: Path, hang_at: int) -> None:
     bus = make_bus(kind, url, name)
 
-    async def handle(event: StepTaken) -> None:
+    async def handle(event: MileWalked) -> None:
         with notes.open("a") as file:
             file.write(f"begun {event.number}\n")
         if event.number == hang_at:
@@ -31,7 +31,7 @@ async def consume(kind: str, url: str, name: str, notes: Path, hang_at: int) -> 
         with notes.open("a") as file:
             file.write(f"done {event.number}\n")
 
-    bus.subscribe(StepTaken, handle)
+    bus.subscribe(MileWalked, handle)
     await bus.start_consuming()
 
 

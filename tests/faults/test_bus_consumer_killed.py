@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 
 from tests.buses import make_bus
-from tests.faults.bus_consumer import StepTaken
+from tests.faults.bus_consumer import MileWalked
 from tutorial_support.lab import eventually
 
 PROJECT = Path(__file__).parents[2]
@@ -39,7 +39,7 @@ async def test_what_a_killed_consumer_had_begun_is_delivered_again_in_order(
     url, name = request.getfixturevalue(f"{kind}_url"), f"test-{uuid4().hex[:8]}"
     first, second = tmp_path / "first", tmp_path / "second"
     walk = uuid4()
-    steps = [StepTaken(aggregate_id=walk, number=n) for n in range(1, 51)]
+    steps = [MileWalked(aggregate_id=walk, number=n) for n in range(1, 51)]
     publisher = make_bus(kind, url, name)
     if kind == "rabbitmq":  # a group's queue is made by its first consumer
         await publisher.start_consuming_in_background()

@@ -21,7 +21,7 @@ from tutorial_support.lab import eventually
 
 
 @register_event
-class StepTaken(DomainEvent):
+class StoneLaid(DomainEvent):
     aggregate_type: str = "Walk"
     step: int = 0
 
@@ -33,7 +33,7 @@ from uuid import UUID
 from eventsource import DomainEvent, SQLiteEventStore, register_event
 
 @register_event
-class StepTaken(DomainEvent):
+class StoneLaid(DomainEvent):
     aggregate_type: str = "Walk"
     step: int = 0
 
@@ -41,7 +41,7 @@ async def walk(path, walk):
     async with SQLiteEventStore(path, outbox_enabled=True) as store:
         version = await store.get_stream_version(walk, "Walk")
         while True:
-            batch = [StepTaken(aggregate_id=walk, step=version + n) for n in (1, 2, 3)]
+            batch = [StoneLaid(aggregate_id=walk, step=version + n) for n in (1, 2, 3)]
             version = (await store.append_events(walk, "Walk", batch, version)).new_version
             print(version, flush=True)
 
@@ -74,7 +74,7 @@ async def test_acknowledged_batches_survive_the_writer_whole(tmp_path: Path) -> 
             assert [event.step for event in stream.events] == list(range(1, stream.version + 1))
             queued = await store.database.fetch("SELECT count(*) AS n FROM event_outbox")
             assert queued[0]["n"] == stream.version
-            again = [StepTaken(aggregate_id=walk, step=stream.version + n) for n in (1, 2, 3)]
+            again = [StoneLaid(aggregate_id=walk, step=stream.version + n) for n in (1, 2, 3)]
             await store.append_events(walk, "Walk", again, stream.version)
             await store.database.fetch("DELETE FROM event_outbox")
             await store.database.fetch(
@@ -87,7 +87,7 @@ async def test_acknowledged_batches_survive_the_writer_whole(tmp_path: Path) -> 
 async def test_a_joined_append_whose_connection_is_killed_stores_nothing(database_url: str) -> None:
     engine, walk = create_async_engine(database_url), uuid4()
     store = PostgreSQLEventStore(async_sessionmaker(engine))
-    first, second = (StepTaken(aggregate_id=walk, step=n) for n in (1, 2))
+    first, second = (StoneLaid(aggregate_id=walk, step=n) for n in (1, 2))
 
     async def work() -> None:
         async with engine.begin() as connection:

@@ -111,10 +111,11 @@ class RabbitMQEventBus(BrokerEventBus):
             ssl_context=self.config.ssl_context,
         )
         try:
-            channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
-            exchange = await channel.declare_exchange(
-                self.config.exchange_name, aio_pika.ExchangeType.TOPIC, durable=True
-            )
+            async with asyncio.timeout(_TIMEOUT_SECONDS):
+                channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
+                exchange = await channel.declare_exchange(
+                    self.config.exchange_name, aio_pika.ExchangeType.TOPIC, durable=True
+                )
         except BaseException:
             await connection.close()
             raise
@@ -139,7 +140,12 @@ class RabbitMQEventBus(BrokerEventBus):
                 raise EventBusError(
                     f"RabbitMQ takes routing keys of up to {_LONGEST_ROUTING_KEY} bytes: {key}"
                 )
-            await exchange.publish(_outgoing(message, headers["event_id"]), key, mandatory=True)
+            await exchange.publish(
+                _outgoing(message, headers["event_id"]),
+                key,
+                mandatory=True,
+                timeout=_TIMEOUT_SECONDS,
+            )
 
         try:
             await in_order_per_aggregate(messages, send)
@@ -151,13 +157,15 @@ class RabbitMQEventBus(BrokerEventBus):
 
     async def _consume(self) -> None:
         async with self._open_channel() as channel:
-            await channel.set_qos(prefetch_count=_PREFETCH)
-            queue = await self._declare_queue(channel)
-            exchange = await channel.get_exchange(self.config.exchange_name, ensure=False)
-            await queue.bind(exchange, "#")
             incoming: asyncio.Queue[AbstractIncomingMessage | None] = asyncio.Queue()
             channel.close_callbacks.add(lambda *_: incoming.put_nowait(None))
-            await queue.consume(incoming.put)
+            # A server that is starting may take the request and never answer it.
+            async with asyncio.timeout(_TIMEOUT_SECONDS):
+                await channel.set_qos(prefetch_count=_PREFETCH)
+                queue = await self._declare_queue(channel)
+                exchange = await channel.get_exchange(self.config.exchange_name, ensure=False)
+                await queue.bind(exchange, "#")
+                await queue.consume(incoming.put)
             self._ready.set()
             while not self._stopping.is_set():
                 message = await self._unless_stopping(incoming.get())
@@ -170,7 +178,9 @@ class RabbitMQEventBus(BrokerEventBus):
         letter = await self._process(_incoming(message))
         if letter:
             await channel.default_exchange.publish(
-                _outgoing(letter.to_message(), letter.id), self.config.dlq_queue_name
+                _outgoing(letter.to_message(), letter.id),
+                self.config.dlq_queue_name,
+                timeout=_TIMEOUT_SECONDS,
             )
         await message.ack()
 
