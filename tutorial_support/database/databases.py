@@ -143,9 +143,7 @@ async def drop_leftovers(server: Server, connection: asyncpg.Connection) -> None
 
 async def template(server: Server, connection: asyncpg.Connection) -> str:
     """The name of the template with today's schema, made now if there is none."""
-    from eventsource.migrations import get_schema  # half the time `tutorial` takes to start
-
-    schema = get_schema("all")
+    schema = _schema()
     user = await connection.fetchval("SELECT current_user")  # who owns the tables of the clones
     made_of = plain(connection) + user + schema
     name = f"{PREFIX}template_{sha256(made_of.encode()).hexdigest()[:12]}"
@@ -162,9 +160,7 @@ async def _make_template(
     """Make it under another name, so that a template is always whole."""
     half_made = claim(server, f"{PREFIX}making")
     try:
-        await _create(connection, half_made.name, plain(connection))
-        async with connection_to(server.url.set(database=half_made.name)) as inside:
-            await inside.execute(schema)
+        await _create_from(schema, server, connection, half_made.name)
         await connection.execute(f"ALTER DATABASE {quoted(half_made.name)} ALLOW_CONNECTIONS false")
         with suppress(asyncpg.DuplicateDatabaseError):
             await connection.execute(
@@ -172,6 +168,27 @@ async def _make_template(
             )
     finally:
         half_made.release()
+
+
+async def create_only(server: Server, name: str) -> URL:
+    """The one database of a server of its own, for which a template would only take time."""
+    async with connection_to(server.url) as connection:
+        await _create_from(_schema(), server, connection, name)
+    return server.url.set(database=name)
+
+
+async def _create_from(
+    schema: str, server: Server, connection: asyncpg.Connection, name: str
+) -> None:
+    await _create(connection, name, plain(connection))
+    async with connection_to(server.url.set(database=name)) as inside:
+        await inside.execute(schema)
+
+
+def _schema() -> str:
+    from eventsource.migrations import get_schema  # half the time `tutorial` takes to start
+
+    return get_schema("all")
 
 
 @asynccontextmanager

@@ -79,7 +79,7 @@ async def private_server() -> PrivateServer:
         _remove_leftovers(home)
         await cluster.become_user()
     server = Server(await cluster.join(), cluster.folder / "runs")
-    url = await databases.create_kept(server, databases.COURSE_DATABASE)
+    url = await databases.create_only(server, databases.COURSE_DATABASE)
     return PrivateServer(cluster, url.render_as_string(hide_password=False))
 
 
