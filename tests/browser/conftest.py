@@ -5,6 +5,7 @@ import pathlib
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -55,10 +56,10 @@ class TutorialLab:
         return (self.folder / "said").read_text()
 
     def url(self) -> str:
-        """The address it printed, or nothing yet."""
+        """The address it printed, once somebody listens there, which is a moment later."""
         assert self.process.poll() is None, f"tutorial lab has ended:\n{self.said()}"
-        found = re.search(r"http://(127\.0\.0\.1|localhost):\d+/\S*token=\w+", self.said())
-        return found[0] if found else ""
+        found = re.search(r"http://127\.0\.0\.1:(\d+)/\S*token=\w+", self.said())
+        return found[0] if found and listens(int(found[1])) else ""
 
     def interrupt(self) -> None:
         """What Ctrl-C in the terminal does."""
@@ -71,6 +72,11 @@ class TutorialLab:
             for process in psutil.process_iter(["cmdline", "environ"])
             if process.pid != os.getpid() and str(self.folder) in str(process.info)
         ]
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
 
 
 def start_tutorial_lab(folder: pathlib.Path) -> TutorialLab:

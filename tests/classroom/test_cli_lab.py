@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import termios
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -30,8 +31,10 @@ def take_terminal() -> None:
 
 
 def text_of(url: str) -> str:
-    with urllib.request.urlopen(url, timeout=10) as page:
+    """The page there, or nothing while nobody listens: JupyterLab says its URL a moment before."""
+    with suppress(urllib.error.URLError), urllib.request.urlopen(url, timeout=10) as page:
         return str(page.read().decode())
+    return ""
 
 
 def files_below(folder: Path) -> list[Path]:
@@ -91,7 +94,8 @@ async def test_jupyterlab_answers_with_the_server_running_and_ctrl_c_ends_both(
     cache: Path, home: Path, lab: Terminal, running: Callable[[], list[str]]
 ) -> None:
     url = await eventually(lab.lab_url, timeout_seconds=30, what="JupyterLab's URL")
-    assert "JupyterLab" in await asyncio.to_thread(text_of, url)
+    page = await eventually(lambda: asyncio.to_thread(text_of, url), what="JupyterLab's page")
+    assert "JupyterLab" in page
     server = shared_server()
     assert server is not None
     assert server.is_supervised()

@@ -20,7 +20,9 @@ async def _check_pool(pool_settings: Callable[[], dict[str, Any]], db: Database)
     engine = create_async_engine(db.url, **pool_settings())
     try:
         processes = await _run_workers(engine)
-        await db.fetch("SELECT pg_terminate_backend(pid) FROM unnest($1::int[]) AS pid", processes)
+        await db.fetch(
+            "SELECT pg_terminate_backend(p, 5000) FROM unnest($1::int[]) AS p", processes
+        )
         await _work_after_the_night(engine)
     finally:
         await engine.dispose()
