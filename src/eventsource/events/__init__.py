@@ -1,7 +1,6 @@
 """Events and the registry of their classes."""
 
 from eventsource.events.base import DomainEvent
-from eventsource.events.ids import uuid7
 from eventsource.events.registry import (
     EventRegistry,
     default_registry,
@@ -12,7 +11,6 @@ from eventsource.events.registry import (
     list_registered_events,
     register_event,
 )
-from eventsource.events.upcasting import register_upcaster
 
 __all__ = [
     "DomainEvent",
@@ -24,6 +22,4 @@ __all__ = [
     "is_event_registered",
     "list_registered_events",
     "register_event",
-    "register_upcaster",
-    "uuid7",
 ]
