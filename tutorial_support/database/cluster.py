@@ -69,7 +69,8 @@ class Cluster(ManagedServer):
         return ["-I", "-S", str(Path(__file__).with_name("supervisor.py"))]
 
     def specification(self) -> dict[str, Any]:
-        settings = dict(SETTINGS)
+        # In the data folder, not in /dev/shm, where a killed server would leave it for ever.
+        settings = {**SETTINGS, "dynamic_shared_memory_type": "mmap"}
         if self.programs.has_library("pg_stat_statements"):
             settings["shared_preload_libraries"] = "pg_stat_statements"
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
