@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import psutil
 import pytest
 
+from tests.brokers import broker
 from tutorial_support.database import DatabaseUnavailable, databases, locks, managed
 from tutorial_support.database.server import Server, find_server, shared_server
 from tutorial_support.paths import NAME, cache_folder, jupyter_environment
@@ -140,3 +141,23 @@ def cache(_made_cache: Path, empty_cache: Path) -> Path:
     """The course's folder in a cache of the test's own, with a server that is made and stopped."""
     subprocess.run(["cp", "-a", str(_made_cache), str(empty_cache)], check=True)
     return empty_cache
+
+
+def _broker_url(kind: str) -> Iterator[str]:
+    with broker(kind) as server:
+        yield server.url
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    yield from _broker_url("redis")
+
+
+@pytest.fixture(scope="session")
+def kafka_url() -> Iterator[str]:
+    yield from _broker_url("kafka")
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_url() -> Iterator[str]:
+    yield from _broker_url("rabbitmq")

@@ -4,14 +4,15 @@ import asyncio
 import inspect
 import re
 import textwrap
-import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
+from collections.abc import Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 from uuid import NAMESPACE_URL, UUID, uuid5
+
+from eventsource.testing import eventually as eventually  # noqa: PLC0414  # also of the lab
 
 T = TypeVar("T")
 _LONG_UUID = re.compile(r"\b([0-9a-f]{8})(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
@@ -83,27 +84,6 @@ def one_line(error: BaseException) -> str:
     message = next(iter(str(error).strip().splitlines()), "")
     short = _LONG_UUID.sub(r"\1", message)
     return f"{type(error).__name__}: {short}" if short else type(error).__name__
-
-
-async def eventually(
-    condition: Callable[[], T | Awaitable[T]], *, timeout_seconds: float = 5.0, what: str = ""
-) -> T:
-    """Ask `condition` (plain or async) until it is truthy, and return what it gave.
-
-    Raises AssertionError with the last value seen once the time is over.
-    """
-    deadline = time.monotonic() + timeout_seconds
-    while True:
-        answer = condition()
-        value: T = await answer if inspect.isawaitable(answer) else answer
-        if value:
-            return value
-        if time.monotonic() >= deadline:
-            name = what or getattr(condition, "__name__", "the condition")
-            raise AssertionError(
-                f"Waited {timeout_seconds:g} s for {name}; the last value was {value!r}."
-            )
-        await asyncio.sleep(0.02)
 
 
 @dataclass(frozen=True)

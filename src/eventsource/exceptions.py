@@ -36,7 +36,7 @@ class EventStoreConnectionError(EventStoreError):
 
 
 class DatabaseError(EventStoreError):
-    """PostgreSQL refused a statement; `sqlstate` is its five-character code."""
+    """The database refused a statement; `sqlstate` is PostgreSQL's five-character code."""
 
     def __init__(self, message: str, sqlstate: str | None = None) -> None:
         super().__init__(message)
@@ -45,6 +45,15 @@ class DatabaseError(EventStoreError):
 
 class SchemaError(EventStoreError):
     """A table, column or function is missing; the message names the migration that adds it."""
+
+
+class SQLiteNotAvailableError(EventSourceError, ImportError):
+    """SQLite is used without its driver."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "SQLite needs aiosqlite: pip install 'eventsource-tutorial[sqlite]' installs it."
+        )
 
 
 class PositionNotFoundError(EventStoreError):
@@ -124,6 +133,30 @@ class EventVersionError(EventSourceError):
         self.aggregate_id = aggregate_id
 
 
+class EventBusError(EventSourceError):
+    """The event bus could not do what it was asked."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class EventBusConnectionError(EventBusError, ConnectionError):
+    """The broker cannot be reached, went away or refused. Events that were being published may
+    have arrived: publish them again, and let handlers bear repetition."""
+
+
+class BrokerNotAvailableError(EventSourceError, ImportError):
+    """A broker is used without its driver."""
+
+    def __init__(self, driver: str, extra: str) -> None:
+        super().__init__(
+            f"This bus needs {driver}: pip install 'eventsource-tutorial[{extra}]' installs it."
+        )
+        self.driver = driver
+        self.extra = extra
+
+
 class EventPublishError(EventSourceError):
     """The events are stored, but the publisher failed. Do not save again."""
 
@@ -171,6 +204,17 @@ class EventTypeNotFoundError(EventSourceError, KeyError):
     __str__ = Exception.__str__
 
 
+class DuplicateUpcasterError(EventSourceError, ValueError):
+    """Two functions want to take an event type from the same version to the next."""
+
+    def __init__(self, event_type: str, from_version: int) -> None:
+        super().__init__(
+            f"Event type '{event_type}' has an upcaster from version {from_version} already."
+        )
+        self.event_type = event_type
+        self.from_version = from_version
+
+
 class DuplicateEventTypeError(EventSourceError, ValueError):
     """Two classes want the same event type."""
 
@@ -183,3 +227,102 @@ class DuplicateEventTypeError(EventSourceError, ValueError):
         self.event_type = event_type
         self.existing_class = existing_class
         self.new_class = new_class
+
+
+class HandlerSignatureError(EventSourceError, ValueError):
+    """A method with `@handles` cannot be called as a handler."""
+
+    def __init__(self, owner: type, handler_name: str, problem: str) -> None:
+        super().__init__(f"Handler {owner.__qualname__}.{handler_name} {problem}.")
+        self.owner = owner
+        self.handler_name = handler_name
+
+
+class DuplicateHandlerError(EventSourceError, ValueError):
+    """Two methods of a class handle one event."""
+
+    def __init__(self, owner: type, event_class: type, first: str, second: str) -> None:
+        super().__init__(
+            f"{owner.__qualname__} has two handlers for {event_class.__name__}: {first} and "
+            f"{second}. Keep one of them."
+        )
+        self.owner = owner
+        self.event_class = event_class
+
+
+class UnhandledEventError(EventSourceError):
+    """No handler of a class is for this event."""
+
+    def __init__(self, owner: type, event_type: str, handled: Sequence[str]) -> None:
+        if event_type in handled:
+            way_out = (
+                f"It handles an older class of that name: define {owner.__qualname__} again, "
+                f"after {event_type}."
+            )
+        else:
+            way_out = (
+                f"It handles: {', '.join(handled) or 'nothing'}. Add a method with "
+                f"@handles({event_type})."
+            )
+        super().__init__(f"{owner.__qualname__} has no handler for {event_type}. {way_out}")
+        self.owner = owner
+        self.event_type = event_type
+        self.handled = list(handled)
+
+
+class ProjectionError(EventSourceError):
+    """A projection could not do its work; what it had begun is undone."""
+
+    def __init__(self, projection_name: str, event_id: UUID | None, message: str) -> None:
+        about = f" at event {event_id}" if event_id else ""
+        super().__init__(f"Projection {projection_name}{about}: {message}")
+        self.projection_name = projection_name
+        self.event_id = event_id
+        self.message = message
+
+
+class ProjectionLagError(EventSourceError, TimeoutError):
+    """A projection did not come to a position in time. It may only be slow, or have stopped."""
+
+    def __init__(
+        self, projection_name: str, position: object, reached: object, timeout_seconds: float
+    ) -> None:
+        super().__init__(
+            f"Projection {projection_name} has not come to position {position} within "
+            f"{timeout_seconds:g} s; it is at {reached or 'the start'}. Is it running, and does "
+            "it stop at an event that fails?"
+        )
+        self.projection_name = projection_name
+        self.position = position
+        self.reached = reached
+        self.timeout_seconds = timeout_seconds
+
+
+class StreamClosedError(EventSourceError):
+    """The aggregate is closed: its stream takes no more events."""
+
+    def __init__(self, aggregate_id: UUID, aggregate_type: str, event_type: str) -> None:
+        super().__init__(
+            f"{aggregate_type} {aggregate_id} is closed and takes no {event_type}. Go on in a new "
+            "stream, whose first event carries what the old one ended with."
+        )
+        self.aggregate_id = aggregate_id
+        self.aggregate_type = aggregate_type
+        self.event_type = event_type
+
+
+class SnapshotError(EventSourceError):
+    """A snapshot could not be taken, stored or used. The events are not affected."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class SnapshotDeserializationError(SnapshotError):
+    """A stored snapshot does not fit the state's class."""
+
+    def __init__(self, aggregate_id: UUID, aggregate_type: str, reason: str) -> None:
+        super().__init__(f"The snapshot of {aggregate_type} {aggregate_id} is unusable: {reason}")
+        self.aggregate_id = aggregate_id
+        self.aggregate_type = aggregate_type

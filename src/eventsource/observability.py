@@ -11,6 +11,7 @@ OTEL_AVAILABLE: Final = find_spec("opentelemetry") is not None
 ATTR_AGGREGATE_ID: Final = "eventsource.aggregate.id"
 ATTR_AGGREGATE_TYPE: Final = "eventsource.aggregate.type"
 ATTR_EVENT_COUNT: Final = "eventsource.event.count"
+ATTR_EVENT_TYPE: Final = "eventsource.event.type"
 ATTR_EXPECTED_VERSION: Final = "eventsource.expected_version"
 ATTR_FROM_VERSION: Final = "eventsource.from_version"
 
@@ -23,8 +24,21 @@ class Tracer(Protocol):
     @property
     def enabled(self) -> bool: ...
 
-    def span(self, name: str, attributes: Attributes | None = None) -> AbstractContextManager[Any]:
-        """A context manager around the work; it yields the span, or None."""
+    def span(
+        self,
+        name: str,
+        attributes: Attributes | None = None,
+        *,
+        parent: Mapping[str, str] | None = None,
+    ) -> AbstractContextManager[Any]:
+        """A context manager around the work; it yields the span, or None.
+
+        `parent` are headers that `inject` gave in another process: the span continues its trace.
+        """
+        ...
+
+    def inject(self) -> dict[str, str]:
+        """The current trace as message headers; empty outside a trace."""
         ...
 
 
@@ -34,8 +48,17 @@ class NullTracer:
     enabled = False
     _nothing = nullcontext()
 
-    def span(self, name: str, attributes: Attributes | None = None) -> AbstractContextManager[None]:
+    def span(
+        self,
+        name: str,
+        attributes: Attributes | None = None,
+        *,
+        parent: Mapping[str, str] | None = None,
+    ) -> AbstractContextManager[None]:
         return self._nothing
+
+    def inject(self) -> dict[str, str]:
+        return {}
 
 
 class OpenTelemetryTracer:
@@ -46,11 +69,24 @@ class OpenTelemetryTracer:
     def __init__(self, name: str) -> None:
         # Imported here: importing eventsource must not import OpenTelemetry.
         self._tracer = import_module("opentelemetry.trace").get_tracer(name)
+        self._propagate = import_module("opentelemetry.propagate")
 
-    def span(self, name: str, attributes: Attributes | None = None) -> AbstractContextManager[Any]:
+    def span(
+        self,
+        name: str,
+        attributes: Attributes | None = None,
+        *,
+        parent: Mapping[str, str] | None = None,
+    ) -> AbstractContextManager[Any]:
+        context = self._propagate.extract(parent) if parent else None
         span: AbstractContextManager[Any]
-        span = self._tracer.start_as_current_span(name, attributes=attributes)
+        span = self._tracer.start_as_current_span(name, context=context, attributes=attributes)
         return span
+
+    def inject(self) -> dict[str, str]:
+        headers: dict[str, str] = {}
+        self._propagate.inject(headers)
+        return headers
 
 
 def create_tracer(name: str, enable_tracing: bool = True) -> Tracer:

@@ -21,6 +21,7 @@ from pydantic_core import PydanticSerializationError
 
 from eventsource.events.base import DomainEvent
 from eventsource.events.registry import EventRegistry
+from eventsource.events.upcasting import upcast
 from eventsource.exceptions import (
     EventTypeNotFoundError,
     SerializationError,
@@ -59,7 +60,7 @@ def encode(event: DomainEvent) -> str:
 
 
 def decode(
-    cls: type[DomainEvent], text: str, converter: TypeConverter, place: Callable[[], str]
+    cls: type[DomainEvent], text: str, converter: TypeConverter | None, place: Callable[[], str]
 ) -> DomainEvent:
     """The event in `text`.
 
@@ -69,6 +70,8 @@ def decode(
         event = cls.model_validate_json(text)
     except ValidationError as error:
         raise _unreadable(cls, text, place(), error) from error
+    if converter is None:
+        return event
     # The object is ours until we return it, so writing around `frozen` is safe.
     values = event.__dict__
     for name in _fields_to_watch(cls)[0]:
@@ -79,25 +82,37 @@ def decode(
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class EventReader:
-    """Turns stored rows into events, with the class from the registry."""
+    """Turns stored text into events, upcast and with the class from the registry.
+
+    Without a converter free-form values stay as JSON gives them.
+    """
 
     registry: EventRegistry
-    converter: TypeConverter
+    converter: TypeConverter | None = None
 
     def read(
-        self, event_type: str, version: int, text: str, place: Callable[[], str]
+        self,
+        event_type: str,
+        text: str,
+        place: Callable[[], str],
+        *,
+        version: int | None = None,
+        fallback: type[DomainEvent] | None = None,
     ) -> DomainEvent:
         """UnreadableEventError for an unknown type, as for a text that does not fit.
 
         `version` is what the log says: text that other programs stored may name another.
+        `fallback` is the class for a type that nobody registered.
         """
+        text = upcast(self.registry, event_type, text, place)
+        cls = self.registry.get_or_none(event_type) or fallback
         try:
-            cls = self.registry.get(event_type)
+            cls = cls or self.registry.get(event_type)
         except EventTypeNotFoundError as error:
             event_id = UUID(json.loads(text)["event_id"])
             raise UnreadableEventError(event_type, event_id, place(), str(error)) from error
         event = decode(cls, text, self.converter, place)
-        if event.aggregate_version != version:
+        if version is not None and event.aggregate_version != version:
             event.__dict__["aggregate_version"] = version
         return event
 
@@ -112,7 +127,8 @@ def _unreadable(
     )
     reason = (
         f"it no longer fits {cls.__name__} ({problems}). Events are never changed, so let the "
-        "class accept what is stored: give new fields a default and keep removed ones."
+        "class accept what is stored: give new fields a default and keep removed ones, or "
+        "write an upcaster (@register_upcaster)."
     )
     return UnreadableEventError(stored["event_type"], UUID(stored["event_id"]), place, reason)
 

@@ -1,16 +1,19 @@
 """One event store after the other, for tests that hold for all of them."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 
 import asyncpg
 import pytest
 import pytest_asyncio
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
 
-from eventsource import EventStore, InMemoryEventStore, PostgreSQLEventStore
+from eventsource import EventStore, InMemoryEventStore, PostgreSQLEventStore, SQLiteEventStore
 from eventsource.migrations import get_schema
 from tutorial_support.database import databases
 from tutorial_support.database.server import Server
+
+NEED_NO_SERVER = ("in-memory", "sqlite")
 
 # The table of the oldest tutorial, before there was a position.
 MINIMAL_TABLE = """
@@ -80,8 +83,8 @@ def backend() -> str:
 
 @pytest.fixture
 async def events_url(backend: str, request: pytest.FixtureRequest, load_sql) -> str | None:
-    """A database with the backend's table; None for the backend that needs none."""
-    if backend == "in-memory":
+    """A database with the backend's table; None for the backends that need no server."""
+    if backend in NEED_NO_SERVER:
         return None
     if backend == "postgresql":
         return request.getfixturevalue("database_url")
@@ -93,7 +96,7 @@ async def events_url(backend: str, request: pytest.FixtureRequest, load_sql) -> 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def shared_events_url(backend: str, _server: Server) -> AsyncIterator[str | None]:
     """The same for a whole module, whose tests then keep to streams of their own."""
-    if backend == "in-memory":
+    if backend in NEED_NO_SERVER:
         yield None
         return
     url, claim = await databases.create(_server, "tutorial_test", empty=True)
@@ -104,10 +107,18 @@ async def shared_events_url(backend: str, _server: Server) -> AsyncIterator[str 
 
 
 @pytest.fixture
-async def event_store(events_url: str | None, engine_of) -> EventStore:
-    if events_url is None:
-        return InMemoryEventStore()
-    return PostgreSQLEventStore(async_sessionmaker(engine_of(events_url), expire_on_commit=False))
+async def event_store(
+    backend: str, events_url: str | None, engine_of, tmp_path: Path
+) -> AsyncIterator[EventStore]:
+    if backend == "in-memory":
+        yield InMemoryEventStore()
+    elif backend == "sqlite":
+        async with SQLiteEventStore(tmp_path / "events.db") as store:
+            await store.initialize()
+            yield store
+    else:
+        sessions = async_sessionmaker(engine_of(events_url), expire_on_commit=False)
+        yield PostgreSQLEventStore(sessions)
 
 
 @pytest.fixture

@@ -27,7 +27,9 @@ from eventsource import (
 )
 from eventsource.serialization import _fields_to_watch
 
-everywhere = pytest.mark.parametrize("backend", ["in-memory", "postgresql"], scope="module")
+BACKENDS = ["in-memory", "sqlite", "postgresql"]
+everywhere = pytest.mark.parametrize("backend", BACKENDS, scope="module")
+in_a_database = pytest.mark.parametrize("backend", ["sqlite", "postgresql"], scope="module")
 in_postgresql = pytest.mark.parametrize("backend", ["postgresql"], scope="module")
 
 
@@ -240,7 +242,7 @@ class Forgotten(DomainEvent):
     aggregate_type: str = "Thing"
 
 
-@in_postgresql
+@in_a_database
 async def test_a_database_refuses_a_type_it_could_not_read_again(event_store: EventStore) -> None:
     event = Forgotten(aggregate_id=uuid4())
     with pytest.raises(EventTypeNotFoundError, match="@register_event") as error:
@@ -270,7 +272,7 @@ async def test_memory_with_a_registry_refuses_as_a_database_does() -> None:
     assert await store.get_event_count() == 0
 
 
-@in_postgresql
+@in_a_database
 async def test_an_event_nobody_can_read_is_named_with_the_way_out(event_store: EventStore) -> None:
     class Passing(DomainEvent):
         aggregate_type: str = "Passing thing"

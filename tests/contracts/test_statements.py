@@ -4,7 +4,7 @@ import asyncpg
 import pytest
 
 from eventsource.stores import postgresql_statements
-from eventsource.stores.postgresql_table import EventsTable
+from eventsource.stores.postgresql_table import EventsTable, probe
 
 STATEMENTS = {
     name: text
@@ -51,11 +51,7 @@ async def connection(events_url: str):
 
 
 async def table_of(connection: asyncpg.Connection) -> EventsTable:
-    names = await connection.fetch(
-        "SELECT column_name FROM information_schema.columns WHERE table_name = 'events'"
-    )
-    horizon = await connection.fetchval("SELECT to_regprocedure('event_feed_horizon()')")
-    return EventsTable(frozenset(row[0] for row in names), horizon is not None, has_outbox=False)
+    return await probe(connection)
 
 
 @pytest.mark.parametrize("backend", ["postgresql", "postgresql-partitioned", "postgresql-minimal"])

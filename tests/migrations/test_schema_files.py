@@ -1,9 +1,11 @@
 """The shipped SQL files: they load, load again, agree with each other and with Alembic."""
 
 import json
+import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -11,9 +13,16 @@ import asyncpg
 import pytest
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 
-from eventsource import DomainEvent, PostgreSQLEventStore, migrations, register_event
+from eventsource import (
+    DomainEvent,
+    PostgreSQLEventStore,
+    SchemaError,
+    SQLiteDatabase,
+    migrations,
+    register_event,
+)
 from eventsource.migrations import get_schema, get_statements, get_template_path
-from tutorial_support.lab import eventually
+from eventsource.testing import eventually
 
 # What a database is, as far as its catalogue tells; comparing two is comparing two of these.
 CATALOGUE = """
@@ -31,6 +40,8 @@ SELECT 'function', proname, pg_get_functiondef(oid)
 FROM pg_proc WHERE pronamespace = 'public'::regnamespace
 UNION ALL
 SELECT 'trigger', tgname, pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal
+UNION ALL
+SELECT 'comment', 'events', coalesce(obj_description(to_regclass('events'), 'pg_class'), '')
 UNION ALL
 SELECT 'sequence', sequencename, concat_ws(' ', data_type, start_value, increment_by)
 FROM pg_sequences WHERE schemaname = 'public'
@@ -108,6 +119,17 @@ async def test_every_file_loads_twice(empty: asyncpg.Connection, name: str) -> N
     assert await catalogue(empty) == once
 
 
+@pytest.mark.parametrize("name", migrations.list_schemas("sqlite"))
+def test_every_sqlite_file_loads_twice(name: str) -> None:
+    with closing(sqlite3.connect(":memory:")) as database:
+        database.executescript(get_schema(name, "sqlite"))
+        once = database.execute("SELECT * FROM sqlite_master").fetchall()
+        for statement in get_statements(name, "sqlite"):
+            database.execute(statement)
+        assert once
+        assert database.execute("SELECT * FROM sqlite_master").fetchall() == once
+
+
 @pytest.mark.parametrize("name", ["events", "events_partitioned", "events_upgrade"])
 async def test_every_function_runs(empty: asyncpg.Connection, name: str) -> None:
     if name == "events_upgrade":
@@ -127,10 +149,12 @@ async def test_every_function_runs(empty: asyncpg.Connection, name: str) -> None
         assert await empty.fetchval(f"SELECT {row['proname']}()") is not None
 
 
-def test_all_is_its_templates_joined() -> None:
-    texts = [get_template_path(name).read_text("utf-8") for name in migrations.ALL_TEMPLATES]
-    assert get_schema("all") == "\n".join(texts)
-    assert migrations.get_all_schemas() == get_schema("all") == get_schema()
+@pytest.mark.parametrize("backend", migrations.list_backends())
+def test_all_is_its_templates_joined(backend: str) -> None:
+    assert get_schema("all", backend) == migrations.join_templates(backend), (
+        "a template has changed: run python -m eventsource.migrations"
+    )
+    assert migrations.get_all_schemas(backend) == get_schema("all", backend)
 
 
 def test_the_partitioned_template_differs_only_where_it_must() -> None:
@@ -150,7 +174,8 @@ async def test_the_upgrade_gives_the_catalogue_of_a_fresh_install(
     await empty.execute(older)
     await insert(empty, uuid4(), 1, "2026-01-01")
     await empty.execute(get_schema("events_upgrade"))
-    await empty.execute(get_schema("outbox"))
+    for name in migrations.ALL_TEMPLATES[1:]:
+        await empty.execute(get_schema(name))
     ours = await catalogue(empty)
     if older is TABLE_WITH_POSITION:  # its columns keep their places
         ours, fresh = [[unplaced(row) for row in rows] for rows in (ours, fresh)]
@@ -205,6 +230,46 @@ async def test_the_upgrade_numbers_the_rows_in_the_order_they_were_stored(
     # A transaction that ends elsewhere at this very moment can hold the feed back.
     assert await eventually(whole_feed) == [1, 1, 2, 2, 3, 4]
     await engine.dispose()
+
+
+@pytest.mark.parametrize("name", ["events", "events_partitioned"])
+async def test_the_version_that_a_script_records_is_the_librarys(
+    empty: asyncpg.Connection, name: str
+) -> None:
+    await empty.execute(get_schema(name))
+    comment = await empty.fetchval("SELECT obj_description('events'::regclass, 'pg_class')")
+    assert comment == f"eventsource schema {migrations.SCHEMA_VERSION}"
+
+
+async def test_a_store_that_meets_an_older_schema_names_the_migration_to_run(
+    empty: asyncpg.Connection, empty_database_url: str
+) -> None:
+    await empty.execute(get_schema("events") + "COMMENT ON TABLE events IS 'eventsource schema 0'")
+    engine, book = create_async_engine(empty_database_url), uuid4()
+    store = PostgreSQLEventStore(async_sessionmaker(engine))
+    events = [PageTurned(aggregate_id=book, page=1)]
+    for attempt in (store.append_events(book, "Book", events, 0), store.get_events(book)):
+        with pytest.raises(SchemaError, match=r"version 0.*version 1.*events_upgrade"):
+            await attempt
+    await empty.execute(get_schema("events_upgrade"))
+    await store.append_events(book, "Book", events, 0)
+    await empty.execute("COMMENT ON TABLE events IS 'eventsource schema 2'")
+    with pytest.raises(SchemaError, match=r"version 2.*Install"):
+        await PostgreSQLEventStore(async_sessionmaker(engine)).get_events(book)
+    await empty.execute("COMMENT ON TABLE events IS 'our own words'")
+    stream = await PostgreSQLEventStore(async_sessionmaker(engine)).get_events(book)
+    await engine.dispose()
+    assert stream.events == events
+
+
+async def test_a_sqlite_file_of_another_version_is_not_opened(tmp_path: Path) -> None:
+    database = SQLiteDatabase(tmp_path / "events.db")
+    async with database:
+        await database.initialize()
+        await database.fetch("UPDATE eventsource_schema SET version = version + 1")
+    with pytest.raises(SchemaError, match=r"events\.db.*version 2"):
+        await database.open()
+    assert not database.is_open
 
 
 async def test_an_upgrade_that_cannot_finish_changes_nothing(empty: asyncpg.Connection) -> None:
@@ -273,7 +338,7 @@ def alembic(folder: Path, url: str, *arguments: str) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("templates", [["all_tables"], ["events", "outbox"]])
+@pytest.mark.parametrize("templates", [["all_tables"], migrations.ALL_TEMPLATES])
 async def test_alembic_gives_the_catalogue_of_a_fresh_install(
     empty: asyncpg.Connection,
     empty_database_url: str,
@@ -306,18 +371,19 @@ async def test_alembic_writes_the_same_sql_when_offline(
 
 
 def test_the_helpers_list_what_there_is() -> None:
-    assert migrations.list_schemas() == [
-        "all",
-        "events",
-        "events_partitioned",
-        "events_upgrade",
-        "outbox",
-    ]
-    assert migrations.list_alembic_templates() == ["all_tables", "events", "outbox"]
+    assert {"all", "events", "events_partitioned", "events_upgrade"} < {*migrations.list_schemas()}
+    assert {*migrations.ALL_TEMPLATES, "all"} <= {*migrations.list_schemas()}
+    assert {"all", "events", "outbox"} <= {*migrations.list_schemas("sqlite")}
+    assert migrations.list_backends() == ["postgresql", "sqlite"]
+    assert {"all_tables", "events_partitioned"} < {*migrations.list_alembic_templates()}
     assert "CREATE TABLE IF NOT EXISTS events" in get_template_path("events").read_text("utf-8")
     with pytest.raises(FileNotFoundError, match="events_partitioned"):
         get_schema("nonsense")
     with pytest.raises(FileNotFoundError):
         get_template_path("../schemas/all")
+    with pytest.raises(FileNotFoundError, match="sqlite"):
+        get_schema("events_partitioned", "sqlite")
+    with pytest.raises(ValueError, match="postgresql, sqlite"):
+        get_schema("all", "oracle")
     with pytest.raises(FileNotFoundError, match="all_tables"):
         migrations.get_alembic_template("nonsense")

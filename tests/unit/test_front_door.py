@@ -16,8 +16,10 @@ def test_every_name_is_there_and_sorted() -> None:
     names = eventsource.__all__
     assert len(names) == len(set(names))
     assert all(hasattr(eventsource, name) for name in names)
-    upper = [name for name in names if name[0].isupper()]
-    assert upper == sorted(upper)
+    constants = [name for name in names if name.isupper()]
+    classes = [name for name in names if name[0].isupper() and not name.isupper()]
+    functions = [name for name in names if not name[0].isupper()]
+    assert names == sorted(constants) + sorted(classes) + sorted(functions)
 
 
 def test_it_imports_no_driver_and_no_telemetry() -> None:

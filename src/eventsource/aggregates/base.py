@@ -3,11 +3,16 @@
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 from uuid import UUID
 
+from eventsource.aggregates.state import dump_state, load_state
 from eventsource.events.base import DomainEvent
-from eventsource.exceptions import AggregateMismatchError, EventVersionError
+from eventsource.exceptions import (
+    AggregateMismatchError,
+    EventVersionError,
+    StreamClosedError,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -24,6 +29,8 @@ class AggregateRoot(ABC, Generic[TState]):
     """
 
     aggregate_type: ClassVar[str] = UNKNOWN_TYPE
+    #: Raise it with every change to the state's class: older snapshots are not used then.
+    schema_version: ClassVar[int] = 1
     validate_versions: ClassVar[bool] = True
 
     def __init__(self, aggregate_id: UUID) -> None:
@@ -31,6 +38,8 @@ class AggregateRoot(ABC, Generic[TState]):
         self._version = 0
         self._state: TState | None = None
         self._uncommitted_events: list[DomainEvent] = []
+        self._next_event_id: UUID | None = None
+        self._renamed: dict[UUID | None, UUID] = {}
 
     @property
     def aggregate_id(self) -> UUID:
@@ -54,6 +63,14 @@ class AggregateRoot(ABC, Generic[TState]):
     def has_uncommitted_events(self) -> bool:
         return bool(self._uncommitted_events)
 
+    @property
+    def is_closed(self) -> bool:
+        """Override it to end a stream: once it is True, new events raise StreamClosedError.
+
+        Decide by the state alone.
+        """
+        return False
+
     @abstractmethod
     def _get_initial_state(self) -> TState:
         """A fresh state, for handlers that build on one."""
@@ -73,10 +90,15 @@ class AggregateRoot(ABC, Generic[TState]):
         """Change state, version and, for a new event, the list of events to save.
 
         All three change or none. Raises EventVersionError for an event out of turn (a warning with
-        `validate_versions = False`) and AggregateMismatchError for one of another aggregate.
+        `validate_versions = False`), AggregateMismatchError for one of another aggregate, and
+        StreamClosedError for a new one after the end.
         """
         self._check_owner(event)
+        if is_new and self.is_closed:
+            raise StreamClosedError(self._aggregate_id, event.aggregate_type, event.event_type)
         self._check_version(event)
+        if is_new:
+            event = self._identified(event)
         before = self._state, self._version
         try:
             self._version = event.aggregate_version
@@ -86,6 +108,7 @@ class AggregateRoot(ABC, Generic[TState]):
             raise
         if is_new:
             self._uncommitted_events.append(event)
+            self._next_event_id = None
 
     def load_from_history(self, events: Iterable[DomainEvent]) -> None:
         """Replay stored events; a gap, a repeat or a foreign event raises as in `apply_event`."""
@@ -95,6 +118,28 @@ class AggregateRoot(ABC, Generic[TState]):
     def mark_events_as_committed(self, count: int | None = None) -> None:
         """Forget the first `count` events to save, or all of them."""
         del self._uncommitted_events[:count]
+
+    def _identified(self, event: DomainEvent) -> DomainEvent:
+        """The event under the id that a repository chose for it, if it did."""
+        changes: dict[str, UUID] = {}
+        if self._next_event_id is not None:
+            self._renamed[event.event_id] = changes["event_id"] = self._next_event_id
+        if cause := self._renamed.get(event.causation_id):
+            changes["causation_id"] = cause
+        return event.model_copy(update=changes) if changes else event
+
+    def _serialize_state(self) -> dict[str, Any]:
+        """The state for a snapshot, as JSON-ready values; {} if there is none.
+
+        SnapshotError for a state that would come back changed.
+        """
+        return {} if self._state is None else dump_state(type(self), self._state)
+
+    def _restore_from_snapshot(self, state: dict[str, Any], version: int) -> None:
+        """Become what `_serialize_state` described; {} sets only the version."""
+        if state:
+            self._state = load_state(type(self), state)
+        self._version = version
 
     def _check_owner(self, event: DomainEvent) -> None:
         own_type = self.aggregate_type

@@ -1,6 +1,7 @@
 """Events and the registry of their classes."""
 
 from eventsource.events.base import DomainEvent
+from eventsource.events.ids import uuid7
 from eventsource.events.registry import (
     EventRegistry,
     default_registry,
@@ -11,6 +12,7 @@ from eventsource.events.registry import (
     list_registered_events,
     register_event,
 )
+from eventsource.events.upcasting import register_upcaster
 
 __all__ = [
     "DomainEvent",
@@ -22,4 +24,6 @@ __all__ = [
     "is_event_registered",
     "list_registered_events",
     "register_event",
+    "register_upcaster",
+    "uuid7",
 ]

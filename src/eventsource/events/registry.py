@@ -1,13 +1,19 @@
-"""Which class reads a stored event: the map from event type to event class."""
+"""Which class reads a stored event, and which upcasters bring it into the form of that class."""
 
 import threading
 from collections.abc import Callable, Iterator
-from typing import TypeVar, overload
+from typing import Any, TypeVar, overload
 
 from eventsource.events.base import DomainEvent
-from eventsource.exceptions import DuplicateEventTypeError, EventTypeNotFoundError
+from eventsource.exceptions import (
+    DuplicateEventTypeError,
+    DuplicateUpcasterError,
+    EventTypeNotFoundError,
+)
 
 TEvent = TypeVar("TEvent", bound=DomainEvent)
+
+Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 class EventRegistry:
@@ -15,6 +21,7 @@ class EventRegistry:
 
     def __init__(self) -> None:
         self._classes: dict[str, type[DomainEvent]] = {}
+        self._upcasters: dict[str, dict[int, Upcaster]] = {}
         self._lock = threading.Lock()
 
     def register(self, cls: type[TEvent], event_type: str | None = None) -> type[TEvent]:
@@ -30,6 +37,25 @@ class EventRegistry:
                 raise DuplicateEventTypeError(name, existing, cls)
             self._classes[name] = cls
         return cls
+
+    def register_upcaster(self, event_type: str, from_version: int, upcaster: Upcaster) -> None:
+        """Use `upcaster` for the step from `from_version` of the event type to the next one.
+
+        Again is no error, nor is the same function defined anew. DuplicateUpcasterError if
+        another one does this step.
+        """
+        if from_version < 1:
+            raise ValueError(f"from_version starts at 1, not {from_version}")
+        with self._lock:
+            chain = self._upcasters.setdefault(event_type, {})
+            existing = chain.get(from_version, upcaster)
+            if existing is not upcaster and not _is_redefinition(existing, upcaster):
+                raise DuplicateUpcasterError(event_type, from_version)
+            chain[from_version] = upcaster
+
+    def upcasters_of(self, event_type: str) -> dict[int, Upcaster]:
+        """By the version they start from."""
+        return self._upcasters.get(event_type, {})
 
     def get(self, event_type: str) -> type[DomainEvent]:
         """EventTypeNotFoundError if there is none."""
@@ -60,8 +86,10 @@ class EventRegistry:
             return self._classes.pop(event_type, None) is not None
 
     def clear(self) -> None:
+        """Forget classes and upcasters."""
         with self._lock:
             self._classes.clear()
+            self._upcasters.clear()
 
     def __contains__(self, event_type: object) -> bool:
         return event_type in self._classes
@@ -76,9 +104,13 @@ class EventRegistry:
         return True
 
 
-def _is_redefinition(old: type, new: type) -> bool:
-    same_name = (old.__module__, old.__qualname__) == (new.__module__, new.__qualname__)
-    return same_name and "<locals>" not in new.__qualname__
+def _is_redefinition(old: object, new: object) -> bool:
+    return _name(old) == _name(new) and "<locals>" not in _name(new)
+
+
+def _name(definition: object) -> str:
+    module = getattr(definition, "__module__", "")
+    return f"{module}.{getattr(definition, '__qualname__', repr(definition))}"
 
 
 default_registry = EventRegistry()

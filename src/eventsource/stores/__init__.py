@@ -12,6 +12,7 @@ from eventsource.stores.interface import (
     StoredEvent,
 )
 from eventsource.stores.postgresql import PostgreSQLEventStore
+from eventsource.stores.sqlite import SQLiteEventStore
 from eventsource.type_conversion import (
     DEFAULT_STRING_ID_FIELDS,
     DEFAULT_UUID_FIELDS,
@@ -34,6 +35,7 @@ __all__ = [
     "PostgreSQLEventStore",
     "ReadDirection",
     "ReadOptions",
+    "SQLiteEventStore",
     "StoredEvent",
     "TypeConverter",
 ]

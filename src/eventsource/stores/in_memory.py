@@ -6,15 +6,12 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
+from typing import Any
 from uuid import UUID
 
 from eventsource.events.base import DomainEvent
 from eventsource.events.registry import EventRegistry, default_registry
-from eventsource.exceptions import (
-    DuplicateEventError,
-    OptimisticLockError,
-    PositionNotFoundError,
-)
+from eventsource.exceptions import PositionNotFoundError
 from eventsource.observability import (
     ATTR_AGGREGATE_ID,
     ATTR_AGGREGATE_TYPE,
@@ -24,7 +21,13 @@ from eventsource.observability import (
     Tracer,
     create_tracer,
 )
-from eventsource.serialization import decode, encode
+from eventsource.serialization import EventReader, encode
+from eventsource.stores.append_rule import (
+    ExclusiveAppend,
+    Taken,
+    check_batch,
+    check_expected_version,
+)
 from eventsource.stores.interface import (
     AppendResult,
     EventStore,
@@ -33,9 +36,6 @@ from eventsource.stores.interface import (
     ReadOptions,
     StoredEvent,
     check_aware,
-    check_batch,
-    check_expected_version,
-    is_expected,
     parse_stream_id,
     stream_id_of,
     version_to_start_after,
@@ -66,11 +66,16 @@ class _Row:
     def stream_id(self) -> str:
         return stream_id_of(self.aggregate_id, self.aggregate_type)
 
+    def as_taken(self) -> Taken:
+        return Taken(self.event_id, self.stream_id, self.version, self.position)
+
     def is_in(self, options: ReadOptions) -> bool:
         return (
             options.tenant_id in (None, self.tenant_id)
             and (options.from_timestamp is None or self.timestamp >= options.from_timestamp)
             and (options.to_timestamp is None or self.timestamp <= options.to_timestamp)
+            and (options.event_types is None or self.event_type in options.event_types)
+            and (options.aggregate_types is None or self.aggregate_type in options.aggregate_types)
         )
 
 
@@ -92,7 +97,7 @@ class InMemoryEventStore(EventStore):
         self._strict_registry = event_registry
         self._registry = event_registry or default_registry
         self._tracer = tracer or create_tracer(__name__, enable_tracing)
-        self._converter = DefaultTypeConverter()
+        self._reader = EventReader(self._registry, DefaultTypeConverter())
         self._rows: list[_Row] = []
         self._by_id: dict[UUID, _Row] = {}
         self._streams: dict[tuple[UUID, str], list[_Row]] = {}
@@ -106,7 +111,11 @@ class InMemoryEventStore(EventStore):
         aggregate_type: str,
         events: Sequence[DomainEvent],
         expected_version: int,
+        *,
+        transaction: Any = None,
     ) -> AppendResult:
+        if transaction is not None:
+            raise TypeError("InMemoryEventStore has no transactions to join; leave transaction out")
         check_expected_version(expected_version)
         with self._tracer.span(
             "inmemory_event_store.append_events",
@@ -120,51 +129,21 @@ class InMemoryEventStore(EventStore):
             batch = check_batch(aggregate_id, aggregate_type, events)
             for event in batch:
                 self._check_registered(event.event_type)
+            append = ExclusiveAppend(aggregate_id, aggregate_type, expected_version)
             with self._lock:
-                return self._append((aggregate_id, aggregate_type), batch, expected_version)
+                return self._append(append, batch)
 
-    def _append(
-        self, stream: tuple[UUID, str], batch: list[DomainEvent], expected_version: int
-    ) -> AppendResult:
-        stored = self._streams.get(stream, [])
-        version = len(stored)
+    def _append(self, append: ExclusiveAppend, batch: list[DomainEvent]) -> AppendResult:
+        stream = self._streams.setdefault((append.aggregate_id, append.aggregate_type), [])
         known = [row for event in batch if (row := self._by_id.get(event.event_id))]
-        for row in known:
-            if (row.aggregate_id, row.aggregate_type) != stream:
-                raise DuplicateEventError(row.event_id, f"an event of stream {row.stream_id}")
-        if batch and len(known) == len(batch):
-            last = max(known, key=lambda row: row.version)
-            return AppendResult.successful(last.version, last.position)
-        if not batch:
-            return AppendResult.successful(version, stored[-1].position if stored else 0)
-        if not is_expected(expected_version, version):
-            raise OptimisticLockError(stream[0], expected_version, version)
-        new = [event for event in batch if event.event_id not in self._by_id]
-        rows = [
-            self._row(event, version=version + n, position=len(self._rows) + n)
-            for n, event in enumerate(new, start=1)
-        ]
+        answer = append.answer(batch, _head(stream), [row.as_taken() for row in known])
+        if isinstance(answer, AppendResult):
+            return answer
+        rows = [_row(event, place) for place, event in enumerate(answer, len(self._rows) + 1)]
         self._rows += rows
         self._by_id.update((row.event_id, row) for row in rows)
-        self._streams.setdefault(stream, []).extend(rows)
-        return AppendResult.successful(rows[-1].version, rows[-1].position)
-
-    def _row(self, event: DomainEvent, version: int, position: int) -> _Row:
-        if event.aggregate_version != version:
-            event = event.with_aggregate_version(version)
-        return _Row(
-            position,
-            event.event_id,
-            event.aggregate_id,
-            event.aggregate_type,
-            version,
-            event.tenant_id,
-            event.occurred_at,
-            datetime.now(UTC),
-            type(event),
-            event.event_type,
-            encode(event),
-        )
+        stream += rows
+        return _head(stream)
 
     def _check_registered(self, event_type: str) -> None:
         if self._strict_registry is not None:
@@ -228,9 +207,9 @@ class InMemoryEventStore(EventStore):
         with self._lock:
             return len(self._streams.get((aggregate_id, aggregate_type), ()))
 
-    async def get_global_position(self) -> int:
+    async def get_feed_end(self) -> Position:
         with self._lock:
-            return len(self._rows)
+            return Position(0, len(self._rows))
 
     async def read_stream(
         self, stream_id: str, options: ReadOptions | None = None
@@ -283,13 +262,39 @@ class InMemoryEventStore(EventStore):
 
     def _event(self, row: _Row) -> DomainEvent:
         # The registry first: in a notebook its class may be newer than the one that was stored.
-        cls = self._registry.get_or_none(row.event_type) or row.cls
-        return decode(cls, row.payload, self._converter, lambda: f"{row.stream_id}/{row.version}")
+        return self._reader.read(
+            row.event_type,
+            row.payload,
+            lambda: f"{row.stream_id}/{row.version}",
+            fallback=row.cls,
+        )
 
     def _stored(self, row: _Row) -> StoredEvent:
         return StoredEvent(
             self._event(row), row.stream_id, row.version, row.position, row.stored_at
         )
+
+
+def _row(event: DomainEvent, position: int) -> _Row:
+    return _Row(
+        position,
+        event.event_id,
+        event.aggregate_id,
+        event.aggregate_type,
+        event.aggregate_version,
+        event.tenant_id,
+        event.occurred_at,
+        datetime.now(UTC),
+        type(event),
+        event.event_type,
+        encode(event),
+    )
+
+
+def _head(stream: list[_Row]) -> AppendResult:
+    if not stream:
+        return AppendResult.successful(0)
+    return AppendResult.successful(stream[-1].version, stream[-1].position)
 
 
 def _selected(rows: list[_Row], options: ReadOptions) -> Iterator[_Row]:

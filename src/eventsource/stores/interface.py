@@ -1,7 +1,7 @@
 """The port every event store implements, and the values that cross it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
@@ -9,7 +9,6 @@ from typing import Any, Final, Protocol, Self
 from uuid import UUID
 
 from eventsource.events.base import DomainEvent
-from eventsource.exceptions import AggregateMismatchError, DuplicateEventError
 from eventsource.types import Position
 
 
@@ -33,6 +32,7 @@ class ReadOptions:
     `from_position` is exclusive in both directions: only later events are read, backwards
     starting at the end. For a stream it is a version; for the feed, the `position` of an event or
     its `global_position`. 0 and -1 both mean "from the start". Times are inclusive and aware.
+    Event types are those that are stored.
     """
 
     direction: ReadDirection = ReadDirection.FORWARD
@@ -41,8 +41,13 @@ class ReadOptions:
     from_timestamp: datetime | None = None
     to_timestamp: datetime | None = None
     tenant_id: UUID | None = None
+    event_types: Collection[str] | None = None
+    aggregate_types: Collection[str] | None = None
 
     def __post_init__(self) -> None:
+        for name in ("event_types", "aggregate_types"):
+            if isinstance(names := getattr(self, name), str):
+                raise TypeError(f"{name} is a collection of names: [{names!r}]")
         if isinstance(self.from_position, int) and self.from_position < -1:
             raise ValueError(f"from_position must be -1 or more, not {self.from_position}")
         if self.limit is not None and self.limit < 0:
@@ -155,8 +160,14 @@ class EventStore(ABC):
         aggregate_type: str,
         events: Sequence[DomainEvent],
         expected_version: int,
+        *,
+        transaction: Any = None,
     ) -> AppendResult:
         """Store all events or none, with consecutive versions.
+
+        With a `transaction` the events are stored when the caller commits it: an AsyncConnection
+        or AsyncSession for PostgreSQL, what `SQLiteDatabase.transaction()` gives for SQLite. It
+        stays usable when the append is refused. The in-memory store has none and raises TypeError.
 
         `expected_version` is the stream's exact version or one of `ExpectedVersion`. Events that
         are in the stream already are skipped, so repeating an append gives the first answer again.
@@ -198,8 +209,12 @@ class EventStore(ABC):
         """0 for a stream without events."""
 
     @abstractmethod
+    async def get_feed_end(self) -> Position:
+        """The position of the last event that `read_all` gives now; Position.START if none."""
+
     async def get_global_position(self) -> int:
-        """The last position of the feed, 0 when it is empty."""
+        """The sequence number of `get_feed_end`, 0 when the feed is empty."""
+        return (await self.get_feed_end()).sequence
 
     @abstractmethod
     def read_stream(
@@ -245,42 +260,3 @@ def version_to_start_after(options: ReadOptions) -> int:
     if isinstance(options.from_position, Position):
         raise TypeError("from_position of a stream is a version, a whole number")
     return options.from_position
-
-
-def check_expected_version(expected_version: int) -> None:
-    if expected_version < ExpectedVersion.STREAM_EXISTS:
-        raise ValueError(
-            f"expected_version is a version or one of ExpectedVersion, not {expected_version}"
-        )
-
-
-def is_expected(expected_version: int, actual_version: int) -> bool:
-    """The version rule of `append_events`."""
-    if expected_version == ExpectedVersion.ANY:
-        return True
-    if expected_version == ExpectedVersion.STREAM_EXISTS:
-        return actual_version > 0
-    return expected_version == actual_version
-
-
-def check_batch(
-    aggregate_id: UUID, aggregate_type: str, events: Sequence[DomainEvent]
-) -> list[DomainEvent]:
-    """The batch without repeated events.
-
-    AggregateMismatchError for a foreign event, DuplicateEventError for two different events that
-    share an id, ValueError for a stream without a type.
-    """
-    if not aggregate_type:
-        raise ValueError("aggregate_type must not be empty")
-    batch: dict[UUID, DomainEvent] = {}
-    for event in events:
-        if event.aggregate_id != aggregate_id or event.aggregate_type != aggregate_type:
-            raise AggregateMismatchError(
-                event.event_id,
-                expected=(aggregate_id, aggregate_type),
-                actual=(event.aggregate_id, event.aggregate_type),
-            )
-        if batch.setdefault(event.event_id, event) != event:
-            raise DuplicateEventError(event.event_id, "another event of the same batch")
-    return list(batch.values())

@@ -5,9 +5,9 @@ from datetime import datetime
 from typing import Self, TypeVar
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_sessionmaker
 
-from eventsource.asyncpg_pool import AsyncpgPool, Row
+from eventsource.asyncpg_pool import AsyncpgPool, AsyncpgTransaction, Executor, Row
 from eventsource.events.base import DomainEvent
 from eventsource.events.registry import EventRegistry, default_registry
 from eventsource.exceptions import DatabaseError, SchemaError
@@ -22,6 +22,7 @@ from eventsource.observability import (
 )
 from eventsource.serialization import EventReader
 from eventsource.stores import postgresql_statements as sql
+from eventsource.stores.append_rule import check_batch, check_expected_version
 from eventsource.stores.interface import (
     AppendResult,
     EventStore,
@@ -29,8 +30,6 @@ from eventsource.stores.interface import (
     ReadOptions,
     StoredEvent,
     check_aware,
-    check_batch,
-    check_expected_version,
     stream_id_of,
 )
 from eventsource.stores.postgresql_append import Append
@@ -49,10 +48,11 @@ class PostgreSQLEventStore(EventStore):
     """Works on the shipped tables, plain or partitioned, and on a minimal `events` table, which
     only lacks the global feed. You own the engine and dispose it.
 
-    Every append is one transaction of its own; with `outbox_enabled` it also queues each event in
-    `event_outbox`. Text in free-form data such as `metadata` comes back as a UUID or a time where
-    `type_converter` says so: by default for keys ending in `_id`, except `string_id_fields`, for
-    `uuid_fields`, and for keys ending in `_at`. Fields with a type never change type.
+    An append is a transaction of its own, unless it joins yours; with `outbox_enabled` it also
+    queues each event in `event_outbox`. Text in free-form data such as `metadata` comes back as a
+    UUID or a time where `type_converter` says so: by default for keys ending in `_id`, except
+    `string_id_fields`, for `uuid_fields`, and for keys ending in `_at`. Fields with a type never
+    change type.
     """
 
     def __init__(
@@ -120,8 +120,11 @@ class PostgreSQLEventStore(EventStore):
         aggregate_type: str,
         events: Sequence[DomainEvent],
         expected_version: int,
+        *,
+        transaction: AsyncConnection | AsyncSession | None = None,
     ) -> AppendResult:
         check_expected_version(expected_version)
+        executor = self._executor(transaction)
         batch = check_batch(aggregate_id, aggregate_type, events)
         for event in batch:
             self._reader.registry.get(event.event_type)  # or nobody could read it again
@@ -136,23 +139,19 @@ class PostgreSQLEventStore(EventStore):
         ):
             return await self._with_table(
                 lambda table: table.append_problem(outbox=self._outbox_enabled),
-                lambda table: self._append(
-                    table, aggregate_id, aggregate_type, batch, expected_version
-                ),
+                lambda table: Append(
+                    executor,
+                    table,
+                    self._outbox_enabled,
+                    aggregate_id,
+                    aggregate_type,
+                    expected_version,
+                ).run(batch),
+                executor,
             )
 
-    async def _append(
-        self,
-        table: EventsTable,
-        aggregate_id: UUID,
-        aggregate_type: str,
-        batch: list[DomainEvent],
-        expected_version: int,
-    ) -> AppendResult:
-        append = Append(
-            self._pool, table, self._outbox_enabled, aggregate_id, aggregate_type, expected_version
-        )
-        return await (append.run(batch) if batch else append.head())
+    def _executor(self, transaction: AsyncConnection | AsyncSession | None) -> Executor:
+        return self._pool if transaction is None else AsyncpgTransaction(transaction)
 
     async def get_events(
         self,
@@ -213,10 +212,10 @@ class PostgreSQLEventStore(EventStore):
         rows = await self._fetch(sql.HEAD, aggregate_id, aggregate_type)
         return int(rows[0]["version"]) if rows else 0
 
-    async def get_global_position(self) -> int:
-        """The last position a reader may see now; an append under way can hold it back."""
+    async def get_feed_end(self) -> Position:
+        """As the port says; an append under way can hold it back."""
         rows = await self._fetch(sql.FEED_END, need=EventsTable.feed_problem)
-        return int(rows[0]["global_position"]) if rows else 0
+        return Position(*rows[0]) if rows else Position.START
 
     async def read_stream(
         self, stream_id: str, options: ReadOptions | None = None
@@ -233,9 +232,9 @@ class PostgreSQLEventStore(EventStore):
     def _event(self, aggregate_id: UUID, row: Row) -> DomainEvent:
         return self._reader.read(
             row["event_type"],
-            row["version"],
             row["payload"],
             lambda: f"{aggregate_id}:{row['aggregate_type']}/{row['version']}",
+            version=row["version"],
         )
 
     def _stored(self, row: Row) -> StoredEvent:
@@ -244,9 +243,9 @@ class PostgreSQLEventStore(EventStore):
         stream_id = stream_id_of(aggregate_id, aggregate_type)
         event = self._reader.read(
             event_type,
-            version,
             payload,
             lambda: f"{stream_id}/{version}, position {Position(transaction, global_position)}",
+            version=version,
         )
         return StoredEvent(event, stream_id, version, global_position, stored_at, transaction)
 
@@ -254,24 +253,26 @@ class PostgreSQLEventStore(EventStore):
         self, statement: str, *arguments: object, need: Need = EventsTable.stream_problem
     ) -> list[Row]:
         return await self._with_table(
-            need, lambda table: self._pool.fetch(table.fill(statement), *arguments)
+            need, lambda table: self._pool.fetch(table.fill(statement), *arguments), self._pool
         )
 
-    async def _with_table(self, need: Need, work: Callable[[EventsTable], Awaitable[T]]) -> T:
+    async def _with_table(
+        self, need: Need, work: Callable[[EventsTable], Awaitable[T]], executor: Executor
+    ) -> T:
         """Do the work on the table as it was last seen, and look again if that no longer fits."""
-        table = await self._table(need)
+        table = await self._table(need, executor)
         try:
             return await work(table)
         except DatabaseError as error:
             if error.sqlstate not in _UNDEFINED:
                 raise
         self._known_table = None
-        return await work(await self._table(need))
+        return await work(await self._table(need, executor))
 
-    async def _table(self, need: Need) -> EventsTable:
+    async def _table(self, need: Need, executor: Executor) -> EventsTable:
         table = self._known_table
         if table is None or need(table):
-            table = self._known_table = await probe(self._pool)
+            table = self._known_table = await probe(executor)
             if problem := need(table):
                 raise SchemaError(problem)
         return table

@@ -7,16 +7,18 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from eventsource.asyncpg_pool import AsyncpgPool, Row
+from eventsource.asyncpg_pool import AsyncpgTransaction, Executor, Row
 from eventsource.events.base import DomainEvent
 from eventsource.exceptions import DatabaseError, DuplicateEventError, OptimisticLockError
 from eventsource.serialization import encode
-from eventsource.stores.interface import AppendResult, is_expected, stream_id_of
+from eventsource.stores.append_rule import is_expected, with_versions
+from eventsource.stores.interface import AppendResult, stream_id_of
 from eventsource.stores.postgresql_statements import APPEND, APPEND_WITH_OUTBOX, DIAGNOSE, HEAD
 from eventsource.stores.postgresql_table import EventsTable
 
 _UNIQUE_VIOLATION = "23505"
 _TRY_AGAIN = {"40001", "40P01"}  # serialization failure, deadlock
+_ISOLATION = "SELECT current_setting('transaction_isolation') AS isolation"
 _MOST_ATTEMPTS = 50
 _LONGEST_WAIT_SECONDS = 0.05
 
@@ -25,7 +27,7 @@ _LONGEST_WAIT_SECONDS = 0.05
 class Append:
     """One append, from its first statement to its answer."""
 
-    pool: AsyncpgPool
+    executor: Executor
     table: EventsTable
     outbox: bool
     aggregate_id: UUID
@@ -35,6 +37,8 @@ class Append:
     async def run(self, batch: list[DomainEvent]) -> AppendResult:
         """Which constraint refused a row is not asked: tables made by hand name them otherwise.
         What is stored tells a lost race from a repeated append."""
+        if not batch:
+            return await self._head()
         pending, seen_version = batch, -1
         refusal: DatabaseError | None = None
         for attempt in range(_MOST_ATTEMPTS):
@@ -43,7 +47,7 @@ class Append:
                 if row := await self._insert(pending):
                     return _result(row)
             except DatabaseError as error:
-                if error.sqlstate not in {_UNIQUE_VIOLATION, *_TRY_AGAIN}:
+                if not self._may_try_again(error):
                     raise
                 refusal = error
             found = await self._diagnose(batch)
@@ -52,37 +56,51 @@ class Append:
             if not is_expected(self.expected_version, found.version):
                 raise self._conflict(found.version) from refusal
             if refusal and refusal.sqlstate == _UNIQUE_VIOLATION and found.version == seen_version:
-                raise refusal  # nobody else has appended: this is another constraint's doing
+                raise await self._unexplained(refusal)
             pending = [event for event in batch if event.event_id not in found.own_ids]
             seen_version = found.version
             await asyncio.sleep(_wait_seconds(attempt))
         raise self._conflict(seen_version) from refusal
 
-    async def head(self) -> AppendResult:
+    def _may_try_again(self, error: DatabaseError) -> bool:
+        # A caller's transaction that lost a race of transactions can only be repeated as a whole.
+        if isinstance(self.executor, AsyncpgTransaction):
+            return error.sqlstate == _UNIQUE_VIOLATION
+        return error.sqlstate in {_UNIQUE_VIOLATION, *_TRY_AGAIN}
+
+    async def _unexplained(self, refusal: DatabaseError) -> DatabaseError:
+        """A row was refused, yet nobody seems to have appended."""
+        if isinstance(self.executor, AsyncpgTransaction):
+            level = await self.executor.fetchrow(_ISOLATION)
+            if level is not None and level["isolation"] != "read committed":
+                return DatabaseError(
+                    f"Stream {stream_id_of(self.aggregate_id, self.aggregate_type)} has grown "
+                    f"since this {level['isolation']} transaction began. Repeat the transaction.",
+                    "40001",
+                )
+        return refusal  # another constraint's doing
+
+    async def _head(self) -> AppendResult:
         """The answer to an append of nothing."""
-        row = await self.pool.fetchrow(
+        rows = await self.executor.fetch_or_undo(
             self.table.fill(HEAD), self.aggregate_id, self.aggregate_type
         )
-        return _result(row) if row else AppendResult.successful(0)
+        return _result(rows[0]) if rows else AppendResult.successful(0)
 
     async def _insert(self, events: Sequence[DomainEvent]) -> Row | None:
         statement = APPEND_WITH_OUTBOX if self.outbox else APPEND
-        return await self.pool.fetchrow(
+        rows = await self.executor.fetch_or_undo(
             self.table.fill(statement),
             self.aggregate_id,
             self.aggregate_type,
             self.expected_version,
             *self._columns(events),
         )
+        return rows[0] if rows else None
 
     def _columns(self, events: Sequence[DomainEvent]) -> tuple[list[Any], ...]:
         if self.expected_version >= 0:
-            events = [
-                event
-                if event.aggregate_version == version
-                else event.with_aggregate_version(version)
-                for version, event in enumerate(events, start=self.expected_version + 1)
-            ]
+            events = with_versions(events, self.expected_version)
         return (
             [event.event_id for event in events],
             [event.event_type for event in events],
@@ -93,7 +111,7 @@ class Append:
         )
 
     async def _diagnose(self, batch: Sequence[DomainEvent]) -> "_Found":
-        rows = await self.pool.fetch(
+        rows = await self.executor.fetch(
             self.table.fill(DIAGNOSE),
             self.aggregate_id,
             self.aggregate_type,

@@ -1,27 +1,22 @@
-"""Reading long results in pages: flat memory, and no connection held between two pages."""
+"""Pages of PostgreSQL's events. No connection is held between two pages."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from operator import itemgetter
-from typing import Any, Protocol
+from typing import Protocol
 
 from eventsource.asyncpg_pool import Row
 from eventsource.exceptions import PositionNotFoundError
 from eventsource.stores import postgresql_statements as sql
 from eventsource.stores.interface import (
-    ReadDirection,
     ReadOptions,
     parse_stream_id,
     version_to_start_after,
 )
+from eventsource.stores.paging import Cursor, by_direction, paged
 from eventsource.stores.postgresql_table import EventsTable
 from eventsource.types import Position
 
-PAGE_ROWS = 1000
-
 _LAST_VERSION = (2**31, "")
 _LAST_POSITION = (2**63 - 1, 2**63 - 1)
-
-Cursor = tuple[Any, Any]
 
 
 class Fetch(Protocol):
@@ -36,7 +31,7 @@ class Fetch(Protocol):
 async def stream_rows(fetch: Fetch, stream_id: str, options: ReadOptions) -> AsyncIterator[Row]:
     """Rows of one stream by version, or of all streams of a bare id."""
     aggregate_id, aggregate_type = parse_stream_id(stream_id)
-    statement = _by_direction(options, sql.STREAM_PAGE_FORWARD, sql.STREAM_PAGE_BACKWARD)
+    statement = by_direction(options, sql.STREAM_PAGE_FORWARD, sql.STREAM_PAGE_BACKWARD)
 
     async def page(after: Cursor, before: Cursor, size: int) -> list[Row]:
         return await fetch(
@@ -45,14 +40,14 @@ async def stream_rows(fetch: Fetch, stream_id: str, options: ReadOptions) -> Asy
 
     # Pages exclude their bounds, and no type sorts before the empty text.
     start = (max(version_to_start_after(options), 0) + 1, "")
-    cursor_of = itemgetter("version", "aggregate_type")
-    async for row in _rows(page, start, _LAST_VERSION, cursor_of, options):
+    columns = "version", "aggregate_type"
+    async for row in paged(page, options, columns, start, _LAST_VERSION):
         yield row
 
 
 async def feed_rows(fetch: Fetch, options: ReadOptions) -> AsyncIterator[Row]:
     """Rows of the whole log in the order in which their transactions became visible."""
-    statement = _by_direction(options, sql.FEED_PAGE_FORWARD, sql.FEED_PAGE_BACKWARD)
+    statement = by_direction(options, sql.FEED_PAGE_FORWARD, sql.FEED_PAGE_BACKWARD)
 
     async def page(after: Cursor, before: Cursor, size: int) -> list[Row]:
         return await fetch(
@@ -60,31 +55,9 @@ async def feed_rows(fetch: Fetch, options: ReadOptions) -> AsyncIterator[Row]:
         )
 
     start = await _resume_point(fetch, options.from_position)
-    cursor_of = itemgetter("transaction", "position")
-    async for row in _rows(page, start, _LAST_POSITION, cursor_of, options):
+    columns = "transaction", "position"
+    async for row in paged(page, options, columns, start, _LAST_POSITION):
         yield row
-
-
-async def _rows(
-    page: Callable[[Cursor, Cursor, int], Awaitable[list[Row]]],
-    after: Cursor,
-    before: Cursor,
-    cursor_of: Callable[[Row], Cursor],
-    options: ReadOptions,
-) -> AsyncIterator[Row]:
-    left = options.limit
-    while left is None or left > 0:
-        size = PAGE_ROWS if left is None else min(left, PAGE_ROWS)
-        rows = await page(after, before, size)
-        for row in rows:
-            yield row
-        if len(rows) < size:
-            return
-        left = None if left is None else left - size
-        if options.direction is ReadDirection.FORWARD:
-            after = cursor_of(rows[-1])
-        else:
-            before = cursor_of(rows[-1])
 
 
 async def _resume_point(fetch: Fetch, position: int | Position) -> Cursor:
@@ -102,10 +75,13 @@ async def _resume_point(fetch: Fetch, position: int | Position) -> Cursor:
     return rows[0]["transaction_id"], position
 
 
-def _by_direction(options: ReadOptions, forward: str, backward: str) -> str:
-    return forward if options.direction is ReadDirection.FORWARD else backward
-
-
 def _filters(options: ReadOptions) -> tuple[object, ...]:
     tenant = None if options.tenant_id is None else str(options.tenant_id)
-    return options.from_timestamp, options.to_timestamp, tenant is None, tenant
+    return (
+        options.from_timestamp,
+        options.to_timestamp,
+        tenant is None,
+        tenant,
+        None if options.event_types is None else list(options.event_types),
+        None if options.aggregate_types is None else list(options.aggregate_types),
+    )

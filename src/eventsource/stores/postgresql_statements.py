@@ -137,12 +137,14 @@ _PAGE_FILTERS = """
     AND ($6::timestamptz IS NULL OR timestamp >= $6)
     AND ($7::timestamptz IS NULL OR timestamp <= $7)
     AND ($8 OR tenant_id = $9)
+    AND ($10::text[] IS NULL OR event_type = ANY($10))
+    AND ($11::text[] IS NULL OR aggregate_type = ANY($11))
 """
 
 _STREAM_PAGE = (
     _PAGE_COLUMNS
     + """
-WHERE aggregate_id = $10 AND ($11::text IS NULL OR aggregate_type = $11)
+WHERE aggregate_id = $12 AND ($13::text IS NULL OR aggregate_type = $13)
     AND (version, aggregate_type) > ($1::bigint, $2::text)
     AND (version, aggregate_type) < ($3::bigint, $4::text)
 """
@@ -168,7 +170,7 @@ FEED_PAGE_FORWARD = _FEED_PAGE + "ORDER BY transaction_id, global_position LIMIT
 FEED_PAGE_BACKWARD = _FEED_PAGE + "ORDER BY transaction_id DESC, global_position DESC LIMIT $5"
 
 FEED_END = """
-SELECT global_position
+SELECT transaction_id, global_position
 FROM events
 WHERE transaction_id < (SELECT event_feed_horizon())
 ORDER BY transaction_id DESC, global_position DESC

@@ -1,12 +1,15 @@
 """The events table as it is: made by our schema, by an older one, or by the user."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from eventsource.asyncpg_pool import AsyncpgPool
+from eventsource.asyncpg_pool import Executor
+from eventsource.migrations import schema_version_problem
 
-_PROBE = """
+_PROBE = r"""
 SELECT to_regclass('event_outbox') IS NOT NULL AS has_outbox,
     to_regprocedure('event_feed_horizon()') IS NOT NULL AS has_horizon,
+    substring(obj_description(to_regclass('events'), 'pg_class') FROM '^eventsource schema (\d+)$')
+        ::integer AS schema_version,
     array(
         SELECT attname::text FROM pg_attribute
         WHERE attrelid = to_regclass('events') AND attnum > 0 AND NOT attisdropped
@@ -33,6 +36,10 @@ _LOAD = (
     "eventsource.migrations.get_schema()"
 )
 
+_UPGRADE = (
+    "Run the text of eventsource.migrations.get_schema('events_upgrade'), which keeps every row."
+)
+
 
 @dataclass(frozen=True, slots=True)
 class EventsTable:
@@ -41,6 +48,7 @@ class EventsTable:
     columns: frozenset[str]
     has_horizon: bool
     has_outbox: bool
+    schema_version: int | None  # None: made by hand, or before versions were recorded
     is_ahead: bool = False
 
     @property
@@ -66,7 +74,7 @@ class EventsTable:
                 f"The table events has no column {', '.join(sorted(missing))}. {_LOAD} into an "
                 "empty database and compare."
             )
-        return None
+        return schema_version_problem(self.schema_version, _UPGRADE)
 
     def append_problem(self, *, outbox: bool) -> str | None:
         if problem := self.stream_problem() or self._order_problem():
@@ -85,8 +93,7 @@ class EventsTable:
         if not self.has_feed:
             return (
                 "The table events keeps no order over all streams: it lacks global_position, "
-                "transaction_id or event_feed_horizon(). Run the text of "
-                "eventsource.migrations.get_schema('events_upgrade'), which keeps every row."
+                f"transaction_id or event_feed_horizon(). {_UPGRADE}"
             )
         return self._order_problem()
 
@@ -99,12 +106,14 @@ class EventsTable:
         )
 
 
-async def probe(pool: AsyncpgPool) -> EventsTable:
-    row = await pool.fetchrow(_PROBE)
+async def probe(executor: Executor) -> EventsTable:
+    row = await executor.fetchrow(_PROBE)
     assert row is not None
-    table = EventsTable(frozenset(row["columns"]), row["has_horizon"], row["has_outbox"])
+    table = EventsTable(
+        frozenset(row["columns"]), row["has_horizon"], row["has_outbox"], row["schema_version"]
+    )
     if not table.has_feed:
         return table
-    ahead = await pool.fetchrow(_IS_AHEAD)
+    ahead = await executor.fetchrow(_IS_AHEAD)
     assert ahead is not None
-    return EventsTable(table.columns, True, table.has_outbox, ahead["is_ahead"])
+    return replace(table, is_ahead=ahead["is_ahead"])

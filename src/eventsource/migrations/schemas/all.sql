@@ -28,6 +28,9 @@ CREATE TABLE IF NOT EXISTS events (
     CONSTRAINT uq_events_aggregate_version UNIQUE (aggregate_id, aggregate_type, version)
 );
 
+-- Stores compare this version with theirs.
+COMMENT ON TABLE events IS 'eventsource schema 1';
+
 -- Streams are read through uq_events_aggregate_version; the indexes below serve everything else.
 
 -- The feed: every event in the order in which transactions became visible.
@@ -154,7 +157,7 @@ CREATE OR REPLACE TRIGGER events_append_only
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_event_change();
 
 -- Events waiting to be published, stored in the same transaction as the events themselves.
--- Loading it again changes nothing.
+-- Loading it again changes nothing; a table of an older script keeps its rows.
 
 CREATE TABLE IF NOT EXISTS event_outbox (
     id UUID PRIMARY KEY DEFAULT gen_random_uuid(),
@@ -169,10 +172,94 @@ CREATE TABLE IF NOT EXISTS event_outbox (
     retry_count INTEGER NOT NULL DEFAULT 0,
     last_error TEXT,
     status VARCHAR(20) NOT NULL DEFAULT 'pending',
-    sequence BIGINT GENERATED ALWAYS AS IDENTITY,
     CONSTRAINT chk_outbox_status CHECK (status IN ('pending', 'published', 'failed'))
 );
 
--- Clocks differ and tie; the sequence is the order of appends to each stream.
+-- What publishing needs beyond that. Clocks differ and tie: the sequence is the order of appends to
+-- each stream. Until available_at the row is with a publisher, or waits for its next attempt.
+ALTER TABLE event_outbox
+    ADD COLUMN IF NOT EXISTS sequence BIGINT GENERATED ALWAYS AS IDENTITY,
+    ADD COLUMN IF NOT EXISTS available_at TIMESTAMP WITH TIME ZONE;
+
+-- Older scripts gave this name to an index by time.
+DO $$
+BEGIN
+    IF EXISTS (
+        SELECT FROM pg_index
+        JOIN pg_attribute ON attrelid = indrelid AND attnum = indkey[0]
+        WHERE indexrelid = to_regclass('idx_outbox_pending') AND attname <> 'sequence'
+    ) THEN
+        DROP INDEX idx_outbox_pending;
+    END IF;
+END $$;
+
 CREATE INDEX IF NOT EXISTS idx_outbox_pending ON event_outbox (sequence)
     WHERE status = 'pending';
+
+-- Is there an earlier event of the same stream that is not published yet?
+CREATE INDEX IF NOT EXISTS idx_outbox_stream
+    ON event_outbox (aggregate_id, aggregate_type, sequence) WHERE status <> 'published';
+
+-- How far each projection has read. Loading it again changes nothing.
+
+-- A position is a pair: transaction_id, then global_position, as in the events table.
+CREATE TABLE IF NOT EXISTS projection_checkpoints (
+    projection_name VARCHAR(255) PRIMARY KEY,
+    last_event_id UUID,
+    last_event_type VARCHAR(255),
+    last_processed_at TIMESTAMP WITH TIME ZONE,
+    transaction_id BIGINT,
+    global_position BIGINT,
+    events_processed BIGINT NOT NULL DEFAULT 0,
+    created_at TIMESTAMP WITH TIME ZONE NOT NULL DEFAULT NOW(),
+    updated_at TIMESTAMP WITH TIME ZONE NOT NULL DEFAULT NOW()
+);
+
+-- Events that a projection could not process. Loading it again changes nothing.
+
+CREATE TABLE IF NOT EXISTS dead_letter_queue (
+    id BIGSERIAL PRIMARY KEY,
+    event_id UUID NOT NULL,
+    projection_name VARCHAR(255) NOT NULL,
+    event_type VARCHAR(255) NOT NULL,
+    event_data JSONB NOT NULL,
+    error_message TEXT NOT NULL,
+    error_stacktrace TEXT NOT NULL,
+    retry_count INTEGER NOT NULL DEFAULT 0,
+    first_failed_at TIMESTAMP WITH TIME ZONE NOT NULL DEFAULT NOW(),
+    last_failed_at TIMESTAMP WITH TIME ZONE NOT NULL DEFAULT NOW(),
+    status VARCHAR(20) NOT NULL DEFAULT 'failed',
+    resolved_at TIMESTAMP WITH TIME ZONE,
+    resolved_by VARCHAR(255),
+    CONSTRAINT uq_dlq_event_projection UNIQUE (event_id, projection_name),
+    CONSTRAINT chk_dlq_status CHECK (status IN ('failed', 'retrying', 'resolved'))
+);
+
+-- Entries are listed by status, the latest first failure on top.
+CREATE INDEX IF NOT EXISTS idx_dlq_status ON dead_letter_queue (status, first_failed_at);
+
+-- What each consumer has processed. Loading it again changes nothing.
+
+CREATE TABLE IF NOT EXISTS event_inbox (
+    consumer VARCHAR(255) NOT NULL,
+    event_id UUID NOT NULL,
+    recorded_at TIMESTAMP WITH TIME ZONE NOT NULL DEFAULT NOW(),
+    CONSTRAINT event_inbox_pkey PRIMARY KEY (consumer, event_id)
+);
+
+-- Old entries are deleted by age.
+CREATE INDEX IF NOT EXISTS idx_inbox_recorded_at ON event_inbox (recorded_at);
+
+-- The latest snapshot of each aggregate: a cache that may be emptied at any time.
+-- Loading it again changes nothing.
+
+-- JSON rather than JSONB: it keeps numbers and characters exactly as they were written.
+CREATE TABLE IF NOT EXISTS snapshots (
+    aggregate_id UUID NOT NULL,
+    aggregate_type VARCHAR(255) NOT NULL,
+    version INTEGER NOT NULL,
+    schema_version INTEGER NOT NULL DEFAULT 1,
+    state JSON NOT NULL,
+    created_at TIMESTAMP WITH TIME ZONE NOT NULL DEFAULT NOW(),
+    CONSTRAINT snapshots_pkey PRIMARY KEY (aggregate_id, aggregate_type)
+);

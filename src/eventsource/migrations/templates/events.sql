@@ -28,6 +28,9 @@ CREATE TABLE IF NOT EXISTS events (
     CONSTRAINT uq_events_aggregate_version UNIQUE (aggregate_id, aggregate_type, version)
 );
 
+-- Stores compare this version with theirs.
+COMMENT ON TABLE events IS 'eventsource schema 1';
+
 -- Streams are read through uq_events_aggregate_version; the indexes below serve everything else.
 
 -- The feed: every event in the order in which transactions became visible.

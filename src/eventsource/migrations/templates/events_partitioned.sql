@@ -40,6 +40,9 @@ BEGIN
     END LOOP;
 END $$;
 
+-- Stores compare this version with theirs.
+COMMENT ON TABLE events IS 'eventsource schema 1';
+
 -- Streams are read through uq_events_aggregate_version; the indexes below serve everything else.
 
 -- The feed: every event in the order in which transactions became visible.

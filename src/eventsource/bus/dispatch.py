@@ -1,0 +1,141 @@
+"""Who gets an event, and what happens when they fail."""
+
+import asyncio
+import inspect
+import logging
+import random
+import threading
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from eventsource.events.base import DomainEvent
+from eventsource.protocols import AnyEventHandler
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How often, and after how many seconds, a handler that failed is called again.
+
+    The delay doubles from `base_delay` up to `max_delay`, a tenth more or less. Later events wait
+    meanwhile: that is what keeps them in order.
+    """
+
+    max_retries: int = 3
+    base_delay: float = 0.1
+    max_delay: float = 10.0
+
+    def __post_init__(self) -> None:
+        if self.max_retries < 0 or self.base_delay < 0 or self.max_delay < self.base_delay:
+            raise ValueError(f"Retries and delays go from 0 up, max_delay from base_delay: {self}")
+
+    def delay_before(self, retry: int) -> float:
+        """Seconds to wait before this retry; the first is 1."""
+        delay: float = min(self.base_delay * 2 ** min(retry - 1, 60), self.max_delay)
+        return delay * random.uniform(0.9, 1.1)  # noqa: S311  (spreads load, keeps no secret)
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """`call` tells handlers apart: two that are equal by value may still be two."""
+
+    event_class: type[DomainEvent]
+    handler: AnyEventHandler
+    call: Callable[[DomainEvent], Awaitable[None] | None]
+
+    @property
+    def name(self) -> str:
+        named = self.handler if hasattr(self.handler, "__qualname__") else type(self.handler)
+        return f"{named.__module__}.{named.__qualname__}"
+
+    async def run(self, event: DomainEvent) -> None:
+        result = self.call(event)
+        if inspect.isawaitable(result):
+            await result
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    subscription: Subscription
+    error: BaseException
+
+    def __str__(self) -> str:
+        return f"{self.subscription.name}: {type(self.error).__name__}: {self.error}"
+
+
+class Dispatcher:
+    """The subscriptions of one bus. Changing them is safe from any thread."""
+
+    def __init__(self, retry: RetryPolicy) -> None:
+        self._retry = retry
+        self._lock = threading.Lock()
+        self._subscriptions: tuple[Subscription, ...] = ()
+
+    def add(self, event_class: type[DomainEvent], handler: AnyEventHandler) -> None:
+        if not (isinstance(event_class, type) and issubclass(event_class, DomainEvent)):
+            raise TypeError(f"Subscribe to an event class, not to {event_class!r}.")
+        subscription = Subscription(event_class, handler, _callable(handler))
+        with self._lock:
+            self._subscriptions = (*self._subscriptions, subscription)
+
+    def remove(self, event_class: type[DomainEvent], handler: AnyEventHandler) -> bool:
+        call = _callable(handler)
+        with self._lock:
+            kept = [
+                each
+                for each in self._subscriptions
+                if not (each.event_class is event_class and each.call == call)
+            ]
+            found = len(kept) < len(self._subscriptions)
+            self._subscriptions = tuple(kept)
+        return found
+
+    def subscriptions_for(self, event: DomainEvent) -> list[Subscription]:
+        """Each handler once, however many of its classes fit."""
+        wanted: list[Subscription] = []
+        for each in self._subscriptions:
+            known = any(each.call == other.call for other in wanted)
+            if isinstance(event, each.event_class) and not known:
+                wanted.append(each)
+        return wanted
+
+    async def dispatch(self, event: DomainEvent) -> tuple[list[Failure], int]:
+        """Run all handlers at once; retry those that fail. What failed to the end, and the errors
+        on the way."""
+        pending, errors = self.subscriptions_for(event), 0
+        for retry in range(self._retry.max_retries + 1):
+            if retry:
+                await asyncio.sleep(self._retry.delay_before(retry))
+            failures = await _run_all(pending, event)
+            errors += len(failures)
+            if not failures:
+                break
+            pending = [failure.subscription for failure in failures]
+        return failures, errors
+
+    @property
+    def attempts(self) -> int:
+        return self._retry.max_retries + 1
+
+
+async def _run_all(subscriptions: Sequence[Subscription], event: DomainEvent) -> list[Failure]:
+    results = await asyncio.gather(
+        *(each.run(event) for each in subscriptions), return_exceptions=True
+    )
+    failures = [
+        Failure(each, result)
+        for each, result in zip(subscriptions, results, strict=True)
+        if isinstance(result, BaseException)
+    ]
+    for failure in failures:
+        _log.warning("Handler failed on %s: %s", event, failure, exc_info=failure.error)
+    return failures
+
+
+def _callable(handler: AnyEventHandler) -> Callable[[DomainEvent], Awaitable[None] | None]:
+    call = getattr(handler, "handle", handler)
+    if isinstance(handler, type) or not callable(call):
+        raise TypeError(f"A handler is a function or an object with `handle`, not {handler!r}.")
+    function: Callable[[DomainEvent], Awaitable[None] | None] = call
+    return function

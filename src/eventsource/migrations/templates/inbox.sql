@@ -1,0 +1,11 @@
+-- What each consumer has processed. Loading it again changes nothing.
+
+CREATE TABLE IF NOT EXISTS event_inbox (
+    consumer VARCHAR(255) NOT NULL,
+    event_id UUID NOT NULL,
+    recorded_at TIMESTAMP WITH TIME ZONE NOT NULL DEFAULT NOW(),
+    CONSTRAINT event_inbox_pkey PRIMARY KEY (consumer, event_id)
+);
+
+-- Old entries are deleted by age.
+CREATE INDEX IF NOT EXISTS idx_inbox_recorded_at ON event_inbox (recorded_at);

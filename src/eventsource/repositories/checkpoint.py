@@ -1,0 +1,194 @@
+"""How far each projection or subscription has read."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+from uuid import UUID
+
+from eventsource.repositories.sql import (
+    InMemoryRepository,
+    PostgreSQLRepository,
+    Row,
+    SQLiteRepository,
+    SQLRepository,
+    as_time,
+    as_uuid,
+    now,
+)
+from eventsource.types import Position
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointData:
+    """Where a reader stands. `position` is None as long as only `update_checkpoint` was used."""
+
+    projection_name: str
+    last_event_id: UUID | None = None
+    last_event_type: str | None = None
+    last_processed_at: datetime | None = None
+    events_processed: int = 0
+    position: Position | None = None
+
+    @property
+    def global_position(self) -> int | None:
+        return self.position.sequence if self.position else None
+
+
+class CheckpointRepository(Protocol):
+    """One checkpoint for each name. Writes join `transaction` if you give one."""
+
+    async def get_checkpoint(self, projection_name: str) -> UUID | None:
+        """The id of the last processed event."""
+        ...
+
+    async def update_checkpoint(
+        self, projection_name: str, event_id: UUID, event_type: str, *, transaction: Any = None
+    ) -> None:
+        """Record one more processed event; the position stays as it is."""
+        ...
+
+    async def get_position(self, subscription_id: str) -> Position | None: ...
+
+    async def save_position(
+        self,
+        subscription_id: str,
+        position: Position,
+        event_id: UUID,
+        event_type: str,
+        *,
+        events: int = 1,
+        transaction: Any = None,
+    ) -> bool:
+        """Move the checkpoint on to `position`, having processed so many events since the last.
+
+        False, and nothing changes, if it already stands there or further: another process was
+        faster. Undo what you did for these events then; in the same transaction, roll it back.
+        """
+        ...
+
+    async def reset_checkpoint(self, projection_name: str, *, transaction: Any = None) -> None:
+        """Forget it: the next read starts at the beginning. No error if there is none."""
+        ...
+
+    async def get_all_checkpoints(self) -> list[CheckpointData]:
+        """Sorted by name."""
+        ...
+
+
+_GET = "SELECT * FROM projection_checkpoints WHERE projection_name = $1"
+
+_GET_ALL = "SELECT * FROM projection_checkpoints"
+
+_UPDATE = """
+INSERT INTO projection_checkpoints AS stored (
+    projection_name, last_event_id, last_event_type, last_processed_at, created_at,
+    updated_at, events_processed
+)
+VALUES ($1, $2, $3, $4, $4, $4, 1)
+ON CONFLICT (projection_name) DO UPDATE SET
+    last_event_id = excluded.last_event_id,
+    last_event_type = excluded.last_event_type,
+    last_processed_at = excluded.last_processed_at,
+    updated_at = excluded.updated_at,
+    events_processed = stored.events_processed + 1
+"""
+
+# The row's lock makes rivals wait for each other, and the condition lets one of them through.
+_SAVE = """
+INSERT INTO projection_checkpoints AS stored (
+    projection_name, last_event_id, last_event_type, last_processed_at, created_at,
+    updated_at, events_processed, transaction_id, global_position
+)
+VALUES ($1, $2, $3, $4, $4, $4, $5, $6, $7)
+ON CONFLICT (projection_name) DO UPDATE SET
+    last_event_id = excluded.last_event_id,
+    last_event_type = excluded.last_event_type,
+    last_processed_at = excluded.last_processed_at,
+    updated_at = excluded.updated_at,
+    events_processed = stored.events_processed + excluded.events_processed,
+    transaction_id = excluded.transaction_id,
+    global_position = excluded.global_position
+WHERE stored.global_position IS NULL
+    OR (stored.transaction_id, stored.global_position)
+        < (excluded.transaction_id, excluded.global_position)
+RETURNING projection_name
+"""
+
+_RESET = "DELETE FROM projection_checkpoints WHERE projection_name = $1"
+
+
+class _SQLCheckpointRepository(SQLRepository):
+    schema = "checkpoints"
+
+    async def get_checkpoint(self, projection_name: str) -> UUID | None:
+        return (await self._get(projection_name)).last_event_id
+
+    async def update_checkpoint(
+        self, projection_name: str, event_id: UUID, event_type: str, *, transaction: Any = None
+    ) -> None:
+        await self._fetch(
+            _UPDATE, projection_name, event_id, event_type, now(), transaction=transaction
+        )
+
+    async def get_position(self, subscription_id: str) -> Position | None:
+        return (await self._get(subscription_id)).position
+
+    async def save_position(
+        self,
+        subscription_id: str,
+        position: Position,
+        event_id: UUID,
+        event_type: str,
+        *,
+        events: int = 1,
+        transaction: Any = None,
+    ) -> bool:
+        rows = await self._fetch(
+            _SAVE,
+            subscription_id,
+            event_id,
+            event_type,
+            now(),
+            events,
+            position.transaction,
+            position.sequence,
+            transaction=transaction,
+        )
+        return bool(rows)
+
+    async def reset_checkpoint(self, projection_name: str, *, transaction: Any = None) -> None:
+        await self._fetch(_RESET, projection_name, transaction=transaction)
+
+    async def get_all_checkpoints(self) -> list[CheckpointData]:
+        found = map(_checkpoint, await self._fetch(_GET_ALL))
+        # Databases sort names by their own rules; these are the same everywhere.
+        return sorted(found, key=lambda checkpoint: checkpoint.projection_name)
+
+    async def _get(self, name: str) -> CheckpointData:
+        rows = await self._fetch(_GET, name)
+        return _checkpoint(rows[0]) if rows else CheckpointData(name)
+
+
+def _checkpoint(row: Row) -> CheckpointData:
+    sequence = row["global_position"]
+    return CheckpointData(
+        row["projection_name"],
+        as_uuid(row["last_event_id"]),
+        row["last_event_type"],
+        as_time(row["last_processed_at"]),
+        row["events_processed"],
+        None if sequence is None else Position(row["transaction_id"] or 0, sequence),
+    )
+
+
+class InMemoryCheckpointRepository(InMemoryRepository, _SQLCheckpointRepository):
+    """For tests and first steps. Safe under concurrent tasks and threads."""
+
+
+class SQLiteCheckpointRepository(SQLiteRepository, _SQLCheckpointRepository):
+    """On a SQLiteDatabase, which you open and close, or in a transaction of one."""
+
+
+class PostgreSQLCheckpointRepository(PostgreSQLRepository, _SQLCheckpointRepository):
+    """On an engine or session factory each call is a transaction of its own; on a connection or
+    session it joins the caller's."""

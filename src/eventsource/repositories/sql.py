@@ -1,0 +1,169 @@
+"""What the repositories share: one text of each statement serves all three backends."""
+
+import sqlite3
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol, Self
+from uuid import UUID
+
+from eventsource.asyncpg_pool import PostgreSQLSource, executor_for
+from eventsource.exceptions import DatabaseError, SchemaError
+from eventsource.migrations import get_schema
+from eventsource.sqlite_database import SQLiteDatabase, SQLiteTransaction, utc_text
+
+#: A row that answers to column names.
+Row = Any
+
+_UNDEFINED = {"42P01", "42703"}  # table, column
+
+
+class Statements(Protocol):
+    """Whatever runs a statement: an engine, a session, an open transaction."""
+
+    async def fetch(self, statement: str, *arguments: Any) -> list[Row]: ...
+
+
+class MemoryDatabase:
+    """The tables of one schema in the memory of this process, by the sqlite3 of Python itself.
+
+    So backends cannot drift apart. Nothing in here waits, so the lock is never held while another
+    task runs, and serves any number of threads and event loops.
+    """
+
+    def __init__(self, schema: str) -> None:
+        self._schema = schema
+        self._lock = threading.RLock()
+        self._connection = sqlite3.connect(
+            ":memory:", isolation_level=None, check_same_thread=False
+        )
+        self._connection.row_factory = sqlite3.Row
+        self._connection.executescript(get_schema(schema, "sqlite"))
+
+    async def fetch(self, statement: str, *arguments: Any) -> list[Row]:
+        with self._lock:
+            return self._connection.execute(
+                statement, [_bindable(one) for one in arguments]
+            ).fetchall()
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Self]:
+        """For blocks that wait for nothing else."""
+        with self._lock, self._connection:
+            self._connection.execute("BEGIN")
+            yield self
+
+    def __del__(self) -> None:
+        self._connection.close()
+
+
+class SQLiteStatements:
+    """Gives SQLite the placeholders it knows."""
+
+    def __init__(self, target: Statements) -> None:
+        self._target = target
+
+    async def fetch(self, statement: str, *arguments: Any) -> list[Row]:
+        return await self._target.fetch(statement.replace("$", "?"), *arguments)
+
+
+def sqlite_statements(source: object) -> SQLiteStatements:
+    if not isinstance(source, SQLiteDatabase | SQLiteTransaction):
+        raise TypeError(f"SQLite needs a SQLiteDatabase or a transaction of one, not {source!r}.")
+    return SQLiteStatements(source)
+
+
+def memory_statements(source: object) -> SQLiteStatements:
+    if not isinstance(source, MemoryDatabase):
+        raise TypeError("A repository in memory has no transactions to join.")
+    return SQLiteStatements(source)
+
+
+def block_on(source: Any) -> AbstractAsyncContextManager[Any]:
+    """All statements of a block or none, on either SQLite and inside a transaction of one."""
+    if isinstance(source, SQLiteTransaction):
+        return source.database.transaction(source)
+    block: AbstractAsyncContextManager[Any] = source.transaction()
+    return block
+
+
+class SQLRepository:
+    """Statements on the repository's own source, or on the transaction of a caller."""
+
+    #: The template that makes the tables.
+    schema: str
+
+    def __init__(self, source: Any, statements_on: Callable[[Any], Statements]) -> None:
+        self._source = source
+        self._statements_on = statements_on
+        self._statements = statements_on(source)
+
+    async def _fetch(self, statement: str, *arguments: Any, transaction: Any = None) -> list[Row]:
+        on = self._statements if transaction is None else self._statements_on(transaction)
+        try:
+            return await on.fetch(statement, *arguments)
+        except DatabaseError as error:
+            if error.sqlstate not in _UNDEFINED:
+                raise
+            raise SchemaError(
+                f"{error} Run the text of eventsource.migrations.get_schema({self.schema!r}), "
+                "which keeps every row."
+            ) from error
+
+
+class PostgreSQLRepository(SQLRepository):
+    """On an engine or session factory each call is a transaction of its own; on a connection or
+    session it joins the caller's."""
+
+    def __init__(self, source: PostgreSQLSource) -> None:
+        super().__init__(source, executor_for)
+
+
+class SQLiteRepository(SQLRepository):
+    """On a SQLiteDatabase, which you open and close, or in a transaction of one."""
+
+    def __init__(self, source: SQLiteDatabase | SQLiteTransaction) -> None:
+        super().__init__(source, sqlite_statements)
+
+
+class InMemoryRepository(SQLRepository):
+    """For tests and first steps. Safe under concurrent tasks and threads."""
+
+    def __init__(self) -> None:
+        super().__init__(MemoryDatabase(self.schema), memory_statements)
+
+    async def clear(self) -> None:
+        """Forget everything."""
+        SQLRepository.__init__(self, MemoryDatabase(self.schema), memory_statements)
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def days_ago(days: float) -> datetime:
+    if days < 0:
+        raise ValueError(f"days must not be negative: {days}")
+    return now() - timedelta(days=days)
+
+
+def as_uuid(value: Any) -> Any:
+    """The UUID in a column of any backend, or None."""
+    return UUID(value) if isinstance(value, str) else value
+
+
+def as_time(value: Any) -> Any:
+    """The time in a column of any backend, or None."""
+    return datetime.fromisoformat(value) if isinstance(value, str) else value
+
+
+def storable(text: str) -> str:
+    """The text without what a database cannot keep: U+0000 and halves of surrogate pairs."""
+    return text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _bindable(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return utc_text(value)
+    return str(value) if isinstance(value, UUID) else value

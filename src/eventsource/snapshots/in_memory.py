@@ -1,0 +1,8 @@
+"""Snapshots in the memory of one process."""
+
+from eventsource.repositories.sql import InMemoryRepository
+from eventsource.snapshots.sql import SQLSnapshotStore
+
+
+class InMemorySnapshotStore(InMemoryRepository, SQLSnapshotStore):
+    """For tests and first steps. Safe under concurrent tasks and threads."""

@@ -1,0 +1,37 @@
+"""Reading long results in pages: flat memory, and nothing held between two pages."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from operator import itemgetter
+from typing import Any
+
+from eventsource.stores.interface import ReadDirection, ReadOptions
+
+PAGE_ROWS = 1000
+
+Row = Any
+Cursor = tuple[Any, ...]
+#: The rows between two cursors, both excluded, and how many at most.
+Page = Callable[[Cursor, Cursor, int], Awaitable[list[Row]]]
+
+
+async def paged(
+    page: Page, options: ReadOptions, columns: tuple[str, str], after: Cursor, before: Cursor
+) -> AsyncIterator[Row]:
+    """Rows between `after` and `before`; the two `columns` of a row are its cursor."""
+    cursor_of, left = itemgetter(*columns), options.limit
+    while left is None or left > 0:
+        size = PAGE_ROWS if left is None else min(left, PAGE_ROWS)
+        rows = await page(after, before, size)
+        for row in rows:
+            yield row
+        if len(rows) < size:
+            return
+        left = None if left is None else left - size
+        if options.direction is ReadDirection.FORWARD:
+            after = cursor_of(rows[-1])
+        else:
+            before = cursor_of(rows[-1])
+
+
+def by_direction(options: ReadOptions, forward: str, backward: str) -> str:
+    return forward if options.direction is ReadDirection.FORWARD else backward

@@ -1,0 +1,46 @@
+"""A bus of each kind on a test's broker, with names of the test's own."""
+
+from typing import Any
+
+from eventsource.bus import (
+    EventBus,
+    InMemoryEventBus,
+    KafkaEventBus,
+    KafkaEventBusConfig,
+    RabbitMQEventBus,
+    RabbitMQEventBusConfig,
+    RedisEventBus,
+    RedisEventBusConfig,
+    RetryPolicy,
+)
+from eventsource.events import EventRegistry
+
+FAST = RetryPolicy(max_retries=2, base_delay=0.01, max_delay=0.02)
+
+
+def make_bus(
+    kind: str,
+    url: str,
+    name: str,
+    group: str = "default",
+    registry: EventRegistry | None = None,
+    **options: Any,
+) -> EventBus:
+    """`name` keeps tests on one broker apart."""
+    options = {"retry": FAST, "consumer_group": group, **options}
+    if kind == "in-memory":
+        return InMemoryEventBus(retry=options["retry"])
+    if kind == "redis":
+        settings = {"lease_seconds": 1.0, **options}
+        return RedisEventBus(
+            RedisEventBusConfig(redis_url=url, stream_prefix=name, **settings), registry
+        )
+    if kind == "kafka":
+        # Tansu lets a consumer join after half of this time.
+        settings = {"session_timeout_ms": 2000, "partitions": 2, **options}
+        return KafkaEventBus(
+            KafkaEventBusConfig(bootstrap_servers=url, topic_prefix=name, **settings), registry
+        )
+    return RabbitMQEventBus(
+        RabbitMQEventBusConfig(rabbitmq_url=url, exchange_name=name, **options), registry
+    )

@@ -1,0 +1,116 @@
+"""What every checkpoint repository promises."""
+
+import asyncio
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import pytest
+
+from eventsource.repositories.checkpoint import CheckpointData, CheckpointRepository
+from eventsource.types import Position
+
+
+async def test_a_reader_that_never_ran_has_no_checkpoint(checkpoints: CheckpointRepository) -> None:
+    assert await checkpoints.get_checkpoint("orders") is None
+    assert await checkpoints.get_position("orders") is None
+    assert await checkpoints.get_all_checkpoints() == []
+
+
+async def test_both_numbers_of_a_position_come_back(checkpoints: CheckpointRepository) -> None:
+    position, event = Position(2**40, 2**41), uuid4()
+    before = datetime.now(UTC)
+    assert await checkpoints.save_position("orders", position, event, "OrderPlaced")
+    (stored,) = await checkpoints.get_all_checkpoints()
+    assert await checkpoints.get_position("orders") == position
+    assert await checkpoints.get_checkpoint("orders") == event
+    assert before <= stored.last_processed_at <= datetime.now(UTC)
+    assert stored == CheckpointData(
+        "orders", event, "OrderPlaced", stored.last_processed_at, 1, position
+    )
+    assert stored.global_position == 2**41
+
+
+@pytest.mark.parametrize(
+    ("further", "moves"),
+    [
+        (Position(7, 6), True),
+        (Position(8, 1), True),
+        (Position(7, 5), False),
+        (Position(7, 4), False),
+        (Position(6, 9), False),
+    ],
+)
+async def test_a_checkpoint_only_moves_on(
+    checkpoints: CheckpointRepository, further: Position, moves: bool
+) -> None:
+    first, second = uuid4(), uuid4()
+    await checkpoints.save_position("orders", Position(7, 5), first, "OrderPlaced")
+    assert await checkpoints.save_position("orders", further, second, "OrderPaid") is moves
+    (stored,) = await checkpoints.get_all_checkpoints()
+    expected = (further, second, "OrderPaid", 2) if moves else (
+        Position(7, 5), first, "OrderPlaced", 1,
+    )  # fmt: skip
+    assert expected == (
+        stored.position,
+        stored.last_event_id,
+        stored.last_event_type,
+        stored.events_processed,
+    )
+
+
+async def test_of_rivals_at_one_position_one_gets_through(
+    checkpoints: CheckpointRepository,
+) -> None:
+    saved = await asyncio.gather(
+        *(checkpoints.save_position("orders", Position(7, 5), uuid4(), "E") for _ in range(8))
+    )
+    assert sorted(saved) == [False] * 7 + [True]
+
+
+async def test_an_event_without_a_position_leaves_the_position(
+    checkpoints: CheckpointRepository,
+) -> None:
+    event = uuid4()
+    await checkpoints.update_checkpoint("orders", uuid4(), "OrderPlaced")
+    assert await checkpoints.get_position("orders") is None
+    await checkpoints.save_position("orders", Position(0, 3), uuid4(), "OrderPaid", events=40)
+    await checkpoints.update_checkpoint("orders", event, "OrderSent")
+    (stored,) = await checkpoints.get_all_checkpoints()
+    assert (stored.position, stored.last_event_id) == (Position(0, 3), event)
+    assert (stored.last_event_type, stored.events_processed) == ("OrderSent", 42)
+
+
+async def test_a_reset_reader_starts_at_the_beginning(checkpoints: CheckpointRepository) -> None:
+    for name in ("orders", "Stock", 'orders\' "x"'):
+        await checkpoints.save_position(name, Position(0, 3), uuid4(), "E")
+    await checkpoints.reset_checkpoint("orders")
+    await checkpoints.reset_checkpoint("orders")
+    assert await checkpoints.get_position("orders") is None
+    names = [stored.projection_name for stored in await checkpoints.get_all_checkpoints()]
+    assert names == ["Stock", 'orders\' "x"']
+    assert await checkpoints.save_position("orders", Position(0, 1), uuid4(), "E")
+
+
+@pytest.mark.parametrize("backend", ["sqlite", "postgresql"], indirect=True)
+async def test_a_checkpoint_belongs_to_the_callers_transaction(
+    checkpoints: CheckpointRepository, begin, undone
+) -> None:
+    async with undone() as transaction:
+        assert await checkpoints.save_position(
+            "orders", Position(0, 1), uuid4(), "E", transaction=transaction
+        )
+        await checkpoints.update_checkpoint("stock", uuid4(), "E", transaction=transaction)
+    assert await checkpoints.get_all_checkpoints() == []
+    async with begin() as transaction:
+        await checkpoints.save_position(
+            "orders", Position(0, 2), uuid4(), "E", transaction=transaction
+        )
+    async with undone() as transaction:
+        await checkpoints.reset_checkpoint("orders", transaction=transaction)
+    assert await checkpoints.get_position("orders") == Position(0, 2)
+
+
+@pytest.mark.parametrize("backend", ["in-memory"], indirect=True)
+async def test_memory_has_no_transactions_to_join(checkpoints: CheckpointRepository) -> None:
+    with pytest.raises(TypeError, match="no transactions"):
+        await checkpoints.update_checkpoint("orders", uuid4(), "E", transaction=object())
