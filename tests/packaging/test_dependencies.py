@@ -12,10 +12,10 @@ from packaging.utils import canonicalize_name
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-CONDA_NAMES = {"matplotlib-base": "matplotlib"}
+CONDA_NAMES = {"matplotlib-base": "matplotlib", "redis-py": "redis"}
 GIVEN_BY_AN_EXTRA = {"greenlet": "sqlalchemy[asyncio]"}
 CONDA_ONLY = {"python", "pip"}
-INSTALLED_GROUPS = ("course", "test", "check")
+INSTALLED_GROUPS = ("course", "test", "docs", "check")
 
 
 def requirements(texts: Iterable[str | dict[str, str]]) -> list[Requirement]:
@@ -23,13 +23,11 @@ def requirements(texts: Iterable[str | dict[str, str]]) -> list[Requirement]:
 
 
 def course_requirements() -> list[Requirement]:
-    """What a learner needs to run the notebooks on PostgreSQL."""
+    """What a learner needs to run the notebooks."""
     project = PYPROJECT["project"]
-    return requirements(
-        project["dependencies"]
-        + project["optional-dependencies"]["postgresql"]
-        + PYPROJECT["dependency-groups"]["course"]
-    )
+    extras = project["optional-dependencies"].values()
+    texts = chain(project["dependencies"], *extras, PYPROJECT["dependency-groups"]["course"])
+    return [r for r in requirements(texts) if r.name != project["name"]]
 
 
 def all_requirements() -> list[Requirement]:
