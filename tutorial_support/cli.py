@@ -104,8 +104,11 @@ def doctor() -> None:
 def refresh(numbers: Numbers = None) -> None:
     """Execute notebooks again and write back the outputs that really changed."""
     from .notebooks import refresh
+    from .notebooks.navigation import sync_all
 
-    _report(refresh(_notebooks(numbers)))
+    problems = refresh(_notebooks(numbers))
+    sync_all()
+    _report(problems)
 
 
 @app.command()

@@ -16,6 +16,7 @@ from traitlets.config import Config
 
 from tutorial_support.exercises import exercises_of
 from tutorial_support.notebooks.files import normalise, number_of, read, tags, write
+from tutorial_support.notebooks.navigation import sync_navigation
 from tutorial_support.notebooks.problems import Problem
 from tutorial_support.paths import jupyter_environment
 
@@ -59,6 +60,7 @@ def _refresh(path: Path, advance: Callable[[int, int], None]) -> bool:
     except ValueError as error:
         raise _Failed(0, str(error)) from error
     sync_exercises(notebook, number_of(path))
+    sync_navigation(notebook, path)
     kept = _kept_outputs(notebook)
     try:
         execute(notebook, path.parent, advance)
