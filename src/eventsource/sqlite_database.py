@@ -196,12 +196,20 @@ async def _block(
     transaction: SQLiteTransaction, begin: str, commit: str, undo: str
 ) -> AsyncIterator[None]:
     connection = transaction._connection()
+    is_committed = False
+
+    async def finish() -> None:
+        nonlocal is_committed
+        await connection.fetch(commit)
+        is_committed = True
+
     try:
         await _to_its_end(connection.fetch(begin))
         yield
-        await _to_its_end(connection.fetch(commit))
+        await _to_its_end(finish())
     except BaseException:
-        await _to_its_end(connection.undo(undo))
+        if not is_committed:  # a cancellation may come when there is nothing left to undo
+            await _to_its_end(connection.undo(undo))
         raise
 
 

@@ -325,3 +325,25 @@ def test_without_the_driver_the_library_works_and_sqlite_says_what_to_install(
 def test_importing_the_library_does_not_import_the_driver() -> None:
     check = "import sys, eventsource; sys.exit('aiosqlite' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0
+
+
+async def test_a_cancellation_while_a_part_is_released_stays_a_cancellation(
+    database: SQLiteDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, well = SQLiteEventStore(database), uuid4()
+    fetch = database.connection.fetch
+
+    async def work() -> None:
+        async with database.transaction() as transaction:
+            await store.append_events(well, "Well", coins(well, 1), 0, transaction=transaction)
+
+    async def cancel_at_the_release(statement: str, *arguments: object) -> list:
+        if statement.startswith("RELEASE"):
+            task.cancel()
+        return await fetch(statement, *arguments)
+
+    monkeypatch.setattr(database.connection, "fetch", cancel_at_the_release)
+    task = asyncio.create_task(work())
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await store.get_stream_version(well, "Well") == 0

@@ -90,7 +90,7 @@ class Cluster(ManagedServer):
                 f"port:  tutorial db start --port {self.port + 1}"
             )
         for half_made in self.folder.glob("making-*"):
-            shutil.rmtree(half_made, ignore_errors=True)
+            _remove(half_made)
         if not self.data.exists():
             self._make()
 
@@ -165,6 +165,14 @@ class Cluster(ManagedServer):
             )
             output.seek(0)
             return done.returncode, output.read().decode(errors="replace")
+
+
+def _remove(half_made: Path) -> None:
+    """Remove what a killed start has left; its initdb may live on for a moment and write there."""
+    deadline = time.monotonic() + ORPHAN_SECONDS
+    while half_made.exists() and time.monotonic() < deadline:
+        shutil.rmtree(half_made, ignore_errors=True)
+        time.sleep(POLL_SECONDS)
 
 
 def is_taken(port: int) -> bool:
