@@ -1,7 +1,7 @@
 """Commands that are repeated on conflicts, and carried out once per command id."""
 
 import asyncio
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -218,6 +218,26 @@ async def test_a_rival_delivery_between_load_and_save_wins(
     saved = await shows.update(show_id, overtaken, create=True, command_id=command_id)
     assert saved.guests == ["early"]
     assert [event.guest for event in (await event_store.get_events(show_id)).events] == ["early"]
+
+
+async def test_a_rival_delivery_between_load_and_the_look_for_its_event_is_seen(
+    event_store: EventStore, shows: AggregateRepository[Show], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    show_id, command_id = uuid4(), uuid4()
+    look = event_store.event_exists
+
+    async def overtaken(event_id: UUID) -> bool:
+        monkeypatch.setattr(event_store, "event_exists", look)
+        await deliver("early")
+        return await look(event_id)
+
+    async def deliver(guest: str) -> Show:
+        return await shows.update(
+            show_id, lambda show: show.take(guest), create=True, command_id=command_id
+        )
+
+    monkeypatch.setattr(event_store, "event_exists", overtaken)
+    assert (await deliver("late")).guests == ["early"]
 
 
 async def test_an_interrupted_command_is_finished_by_its_repetition(

@@ -172,7 +172,7 @@ class AggregateRepository(Generic[TAggregate]):
             aggregate = await (self.load_or_create if create else self.load)(aggregate_id)
             # After the load: what a rival stores from here on makes the save fail.
             if event_id and await self._event_store.event_exists(event_id):
-                return aggregate
+                return await self.load(aggregate_id)  # it may have been stored since our load
             aggregate._next_event_id = event_id
             answer = command(aggregate)
             if inspect.isawaitable(answer):
