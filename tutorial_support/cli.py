@@ -6,20 +6,19 @@ import subprocess
 import sys
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from . import console
+from .commands import learner, notebooks
+from .commands.notebooks import choose
 from .database.commands import app as database_commands
 from .database.errors import DatabaseUnavailable
 from .database.server import find_server, shared_server
 from .database.urls import connection_to
 from .doctor import examine
 from .paths import jupyter_environment, notebooks_folder
-
-if TYPE_CHECKING:
-    from .notebooks import Problem
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -28,12 +27,11 @@ app = typer.Typer(
     rich_markup_mode="rich",
     help="Learn event sourcing in Python, on a real PostgreSQL that starts by itself.",
 )
+app.add_typer(notebooks.app)
+app.add_typer(learner.app)
 app.add_typer(database_commands, name="db")
 
 Number = Annotated[int | None, typer.Argument(help="The notebook's number.", show_default=False)]
-Numbers = Annotated[
-    list[int] | None, typer.Argument(help="Notebook numbers; all without.", show_default=False)
-]
 
 
 @app.command()
@@ -45,7 +43,7 @@ def lab(
 
     Ctrl-C ends both.
     """
-    notebook = _notebooks([number])[0] if number is not None else None
+    notebook = choose([number])[0] if number is not None else None
     with console.out.status("Starting PostgreSQL ..."):
         asyncio.run(_start_database())
     # `-y`: the first Ctrl-C ends it. The rest keeps it on this machine, and from calling home.
@@ -72,18 +70,6 @@ def lab(
     os.execve(command[0], command, environment)
 
 
-def _notebooks(numbers: list[int] | None) -> list[Path]:
-    """All notebooks, or those with these numbers. Fails for a number that has none."""
-    from .notebooks import find, number_of
-
-    there = {number_of(path): path for path in find()}
-    for number in numbers or ():
-        if number not in there:
-            known = ", ".join(map(str, there)) or "none yet"
-            console.fail(f"There is no notebook {number}. There are: {known}.", code=2)
-    return [there[number] for number in numbers or there]
-
-
 async def _start_database() -> None:
     """Have the database running, for as long as the program that replaces this process runs."""
     server = await find_server()
@@ -100,35 +86,9 @@ def doctor() -> None:
     sys.exit(asyncio.run(examine()))
 
 
-@app.command()
-def refresh(numbers: Numbers = None) -> None:
-    """Execute notebooks again and write back the outputs that really changed."""
-    from .notebooks import refresh
-    from .notebooks.navigation import sync_all
-
-    problems = refresh(_notebooks(numbers))
-    sync_all()
-    _report(problems)
-
-
-@app.command()
-def lint(numbers: Numbers = None) -> None:
-    """Check that notebooks keep to the course's form."""
-    from .notebooks import lint
-
-    _report(lint(_notebooks(numbers)))
-
-
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
     """A warning is for the reader, who does not care which line of ours gave it."""
     console.errors.print(str(message), style="yellow", markup=False)
-
-
-def _report(problems: "list[Problem]") -> None:
-    for problem in problems:
-        console.out.print(str(problem), markup=False)
-    if problems:
-        sys.exit(1)
 
 
 def main() -> None:

@@ -23,6 +23,11 @@ def notebooks_folder() -> Path:
     return Path(__file__).resolve().parent.parent / "notebooks"
 
 
+def docs_folder() -> Path:
+    """The pages of the clone that are no notebooks."""
+    return notebooks_folder().parent / "docs"
+
+
 def jupyter_environment() -> dict[str, str]:
     """Variables that keep the files of Jupyter, and of what it starts, in the cache folder."""
     home = cache_folder() / "jupyter"

@@ -13,7 +13,10 @@ Tutorial = Callable[..., str]
 
 @pytest.mark.parametrize(
     ("command", "commands"),
-    [((), "lab doctor refresh lint db"), (("db",), "status start stop url psql reset")],
+    [
+        ((), "lab doctor run refresh lint progress reset db"),
+        (("db",), "status start stop url psql reset"),
+    ],
 )
 def test_help_explains_every_command(
     tutorial: Tutorial, command: tuple[str, ...], commands: str

@@ -126,6 +126,12 @@ async def drop_kept(connection: asyncpg.Connection, name: str) -> bool:
     return True
 
 
+async def kept_by(server: Server, connection: asyncpg.Connection, number: str) -> list[str]:
+    """The lasting databases of the notebook with this two-digit number."""
+    mine = [name for name, _ in await sizes(connection) if name.startswith(f"{PREFIX}{number}_")]
+    return [name for name in mine if not (server.runs / name).exists()]
+
+
 async def drop_leftovers(server: Server, connection: asyncpg.Connection) -> None:
     """Drop the databases whose processes are gone; what cannot be dropped now stays for later."""
     for file in server.runs.glob("*"):

@@ -55,6 +55,11 @@ class Exercise:
             )
 
     @property
+    def notebook(self) -> int:
+        """The number of the notebook it belongs to."""
+        return int(self.id.partition(".")[0])
+
+    @property
     def task_markdown(self) -> str:
         number = self.id.partition(".")[2]
         return f"### Exercise {number}: {self.title}\n\n{self.task.strip()}"

@@ -39,6 +39,12 @@ def read(path: Path) -> NotebookNode:
     return notebook
 
 
+def title(path: Path) -> str:
+    """The notebook's title without its number; the file's name if it has none."""
+    found = re.match(r"# Tutorial \d+: (.+)", read(path).cells[0].source)
+    return found[1].strip() if found else path.stem
+
+
 def tags(cell: NotebookNode) -> list[str]:
     """The tags of a cell."""
     return list(cell.metadata.get("tags", []))

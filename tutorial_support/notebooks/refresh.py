@@ -22,6 +22,7 @@ from tutorial_support.paths import jupyter_environment
 
 UNSTABLE = "nbval-ignore-output"
 CELL_TIMEOUT_SECONDS = 120
+COLUMNS = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
 
 
 def refresh(paths: Sequence[Path]) -> list[Problem]:
@@ -32,8 +33,7 @@ def refresh(paths: Sequence[Path]) -> list[Problem]:
     reported. Shows a progress bar.
     """
     problems = []
-    columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
-    with Progress(*columns) as progress:
+    with Progress(*COLUMNS) as progress:
         for path in paths:
             task = progress.add_task(path.stem)
             try:
@@ -106,17 +106,24 @@ def execute(
 
 def kernel_client(notebook: NotebookNode, folder: Path) -> NotebookClient:
     """A client for this notebook, as the course runs all of them."""
+    return NotebookClient(
+        notebook,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(folder)}},
+        **kernel_settings(),
+    )
+
+
+def kernel_settings() -> dict[str, Any]:
+    """What nbclient is told for every notebook; the files of Jupyter go to the cache folder."""
     environment = jupyter_environment()
     os.environ.update(environment)  # the connection file is written by this process
     Path(environment["IPYTHONDIR"]).mkdir(parents=True, exist_ok=True)  # or IPython warns
-    return NotebookClient(
-        notebook,
-        timeout=CELL_TIMEOUT_SECONDS,
-        kernel_name="python3",
-        coalesce_streams=True,
-        resources={"metadata": {"path": str(folder)}},
-        config=Config(KernelManager={"transport_encryption": "auto"}),
-    )
+    return {
+        "timeout": CELL_TIMEOUT_SECONDS,
+        "coalesce_streams": True,
+        "config": Config(KernelManager={"transport_encryption": "auto"}),
+    }
 
 
 def sync_exercises(notebook: NotebookNode, number: int) -> None:

@@ -1,0 +1,32 @@
+"""docs/durations.md says of every notebook what it promises, and that it keeps its budget."""
+
+from pathlib import Path
+
+import pytest
+
+from tutorial_support.notebooks import find, number_of
+from tutorial_support.notebooks.durations import TABLE, filled, measured
+
+PAGE = TABLE.read_text("utf-8")
+WITH_BROKERS = {17, 18, 19}
+
+
+def test_the_table_has_the_notebooks_with_the_minutes_they_promise() -> None:
+    assert filled(PAGE, find(), measured(PAGE)) == PAGE, "run `tutorial run --record`"
+
+
+@pytest.mark.parametrize("path", find(), ids=lambda path: path.stem)
+def test_a_notebook_was_measured_and_kept_its_budget(path: Path) -> None:
+    seconds = measured(PAGE).get(number_of(path))
+    assert seconds is not None, f"run `tutorial run {number_of(path)} --record`"
+    assert seconds < (20 if number_of(path) in WITH_BROKERS else 10)
+
+
+def test_a_row_is_filled_from_its_notebook() -> None:
+    path = find()[0]
+    page = "| | Notebook |\n| ---: | --- | ---: | ---: |\n| 99 | gone | 1 | 2.0 |\nMore.\n"
+    (row,) = [line for line in filled(page, [path], {}).splitlines() if path.name in line]
+    assert row.startswith(f"| {number_of(path)} | [")
+    assert row.endswith("| - |")
+    assert filled(page, [path], {}).endswith("|\nMore.\n")
+    assert "gone" not in filled(page, [path], {})

@@ -1,0 +1,1 @@
+"""What `tutorial` can do besides opening JupyterLab; each module's `app` joins the command."""
