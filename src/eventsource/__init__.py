@@ -65,6 +65,12 @@ from eventsource.exceptions import (
 from eventsource.handlers import handles
 from eventsource.notifications import Doorbell
 from eventsource.outbox import OutboxPublisher
+from eventsource.process import (
+    Process,
+    ProcessManager,
+    ProcessState,
+    ProcessTimedOut,
+)
 from eventsource.projections import (
     CheckpointTrackingProjection,
     DatabaseProjection,
@@ -102,6 +108,12 @@ from eventsource.repositories.outbox import (
     OutboxStats,
     PostgreSQLOutboxRepository,
     SQLiteOutboxRepository,
+)
+from eventsource.repositories.timeouts import (
+    InMemoryTimeoutRepository,
+    PostgreSQLTimeoutRepository,
+    SQLiteTimeoutRepository,
+    TimeoutRepository,
 )
 from eventsource.snapshots import (
     InMemorySnapshotStore,
@@ -182,6 +194,7 @@ __all__ = [
     "InMemoryInboxRepository",
     "InMemoryOutboxRepository",
     "InMemorySnapshotStore",
+    "InMemoryTimeoutRepository",
     "InboxRepository",
     "InlineEventStore",
     "KafkaEventBus",
@@ -199,6 +212,11 @@ __all__ = [
     "PostgreSQLInboxRepository",
     "PostgreSQLOutboxRepository",
     "PostgreSQLSnapshotStore",
+    "PostgreSQLTimeoutRepository",
+    "Process",
+    "ProcessManager",
+    "ProcessState",
+    "ProcessTimedOut",
     "ProjectionError",
     "ProjectionFailureCount",
     "ProjectionLagError",
@@ -216,6 +234,7 @@ __all__ = [
     "SQLiteNotAvailableError",
     "SQLiteOutboxRepository",
     "SQLiteSnapshotStore",
+    "SQLiteTimeoutRepository",
     "SchemaError",
     "SerializationError",
     "Snapshot",
@@ -224,6 +243,7 @@ __all__ = [
     "SnapshotStore",
     "StoredEvent",
     "StreamClosedError",
+    "TimeoutRepository",
     "TypeConverter",
     "UnhandledEventError",
     "UnreadableEventError",

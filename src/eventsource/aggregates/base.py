@@ -39,6 +39,7 @@ class AggregateRoot(ABC, Generic[TState]):
         self._state: TState | None = None
         self._uncommitted_events: list[DomainEvent] = []
         self._next_event_id: UUID | None = None
+        self._cause: DomainEvent | None = None
         self._renamed: dict[UUID | None, UUID] = {}
 
     @property
@@ -120,8 +121,11 @@ class AggregateRoot(ABC, Generic[TState]):
         del self._uncommitted_events[:count]
 
     def _identified(self, event: DomainEvent) -> DomainEvent:
-        """The event under the id that a repository chose for it, if it did."""
+        """The event under the id and with the cause that a repository chose for it, if it did."""
         changes: dict[str, UUID] = {}
+        if self._cause is not None:
+            changes["correlation_id"] = self._cause.correlation_id
+            changes["causation_id"] = event.causation_id or self._cause.event_id
         if self._next_event_id is not None:
             self._renamed[event.event_id] = changes["event_id"] = self._next_event_id
         if cause := self._renamed.get(event.causation_id):

@@ -155,6 +155,7 @@ class AggregateRepository(Generic[TAggregate]):
         retries: int = 3,
         create: bool = False,
         command_id: UUID | None = None,
+        cause: DomainEvent | None = None,
     ) -> TAggregate:
         """Load the aggregate, call `command` with it, plain or async, and save; returns it saved.
 
@@ -164,7 +165,12 @@ class AggregateRepository(Generic[TAggregate]):
 
         With a `command_id`, a command whose events are stored already is not carried out again.
         The first event of the command gets an id made from it, so the store itself is the guard.
+
+        With a `cause`, events that name no other cause name this one, and all share its correlation
+        id. Its id is the command's, unless you give one: a cause has one effect on an aggregate.
         """
+        if cause is not None:
+            command_id = command_id or cause.event_id
         event_id = command_id and uuid5(command_id, f"{self._aggregate_type}:{aggregate_id}")
         for attempt in range(retries + 1):
             if attempt:
@@ -173,7 +179,7 @@ class AggregateRepository(Generic[TAggregate]):
             # After the load: what a rival stores from here on makes the save fail.
             if event_id and await self._event_store.event_exists(event_id):
                 return await self.load(aggregate_id)  # it may have been stored since our load
-            aggregate._next_event_id = event_id
+            aggregate._next_event_id, aggregate._cause = event_id, cause
             answer = command(aggregate)
             if inspect.isawaitable(answer):
                 await answer
@@ -185,7 +191,7 @@ class AggregateRepository(Generic[TAggregate]):
         raise ValueError(f"retries must be 0 or more, not {retries}")
 
     async def _save_once(self, aggregate: TAggregate, event_id: UUID | None) -> TAggregate:
-        aggregate._next_event_id = None
+        aggregate._next_event_id = aggregate._cause = None
         events = aggregate.uncommitted_events
         if event_id is None or not events:
             await self.save(aggregate)
