@@ -59,10 +59,23 @@ from eventsource.exceptions import (
     SnapshotError,
     SQLiteNotAvailableError,
     StreamClosedError,
+    TenantContextNotSetError,
+    TenantMismatchError,
     UnhandledEventError,
     UnreadableEventError,
 )
 from eventsource.handlers import handles
+from eventsource.multitenancy import (
+    TenantAwareRepository,
+    TenantDomainEvent,
+    clear_tenant_context,
+    get_current_tenant,
+    get_required_tenant,
+    set_current_tenant,
+    tenant_engine,
+    tenant_scope,
+    tenant_scope_sync,
+)
 from eventsource.notifications import Doorbell
 from eventsource.outbox import OutboxPublisher
 from eventsource.process import (
@@ -243,14 +256,21 @@ __all__ = [
     "SnapshotStore",
     "StoredEvent",
     "StreamClosedError",
+    "TenantAwareRepository",
+    "TenantContextNotSetError",
+    "TenantDomainEvent",
+    "TenantMismatchError",
     "TimeoutRepository",
     "TypeConverter",
     "UnhandledEventError",
     "UnreadableEventError",
     "__version__",
+    "clear_tenant_context",
     "default_registry",
+    "get_current_tenant",
     "get_event_class",
     "get_event_class_or_none",
+    "get_required_tenant",
     "handles",
     "is_event_registered",
     "list_registered_events",
@@ -258,5 +278,9 @@ __all__ = [
     "rebuild_in_place",
     "register_event",
     "register_upcaster",
+    "set_current_tenant",
+    "tenant_engine",
+    "tenant_scope",
+    "tenant_scope_sync",
     "uuid7",
 ]

@@ -16,6 +16,11 @@ from eventsource.exceptions import DatabaseError, EventStoreConnectionError, Eve
 #: asyncpg.Record: a row that answers to column names.
 Row = Any
 
+#: Option of an engine whose statements run for one tenant; the value is a function that names it.
+TENANT_OPTION = "eventsource_tenant"
+#: For one transaction, never for the session: the next user of the connection has another tenant.
+SET_TENANT = "SELECT set_config('eventsource.tenant_id', $1, true)"
+
 _CONNECTION_LOST = ("08", "57P")
 _BROKEN = {"InterfaceError", "InternalClientError"}
 
@@ -36,10 +41,14 @@ def executor_for(source: PostgreSQLSource) -> "Executor":
 
 
 class AsyncpgPool:
-    """Runs single statements on pooled connections, each in autocommit."""
+    """Runs single statements on pooled connections, each in autocommit.
+
+    On the engine of a tenant each is in a transaction that first tells the database the tenant.
+    """
 
     def __init__(self, source: AsyncEngine | async_sessionmaker[AsyncSession]) -> None:
         self._engine = _engine_of(source)
+        self._tenant = self._engine.get_execution_options().get(TENANT_OPTION)
 
     async def fetch(self, statement: str, *arguments: Any) -> list[Row]:
         """All rows of one statement, which commits by itself.
@@ -47,6 +56,8 @@ class AsyncpgPool:
         Raises EventStoreConnectionError if the database is out of reach and DatabaseError for
         what it refuses. Cancelled or not, the connection goes back to the pool.
         """
+        if self._tenant is not None:
+            return await greenlet_spawn(self._fetch_for, str(self._tenant()), statement, arguments)
         return await greenlet_spawn(self._fetch, statement, arguments)
 
     def _fetch(self, statement: str, arguments: tuple[Any, ...]) -> list[Row]:
@@ -59,6 +70,21 @@ class AsyncpgPool:
         finally:
             # Nothing in here waits: a second cancellation cannot interrupt it.
             connection.close()
+        return rows
+
+    def _fetch_for(self, tenant: str, statement: str, arguments: tuple[Any, ...]) -> list[Row]:
+        connection = self._check_out()
+        driver = _driver(connection)
+        try:
+            rows: list[Row] = await_only(_fetch_for(tenant, driver, statement, arguments))
+        except Exception as error:
+            raise _translated(error, self._engine.url) from error
+        finally:
+            if not driver.is_closed() and driver.is_in_transaction():
+                # A second cancellation has interrupted the rollback.
+                connection.invalidate()
+            else:
+                connection.close()
         return rows
 
     #: What a statement of its own does when it is refused, it has undone already.
@@ -87,6 +113,15 @@ class AsyncpgPool:
                 )
             else:
                 return connection
+
+
+async def _fetch_for(
+    tenant: str, driver: Any, statement: str, arguments: tuple[Any, ...]
+) -> list[Row]:
+    async with driver.transaction():
+        await driver.fetch(SET_TENANT, tenant)
+        rows: list[Row] = await driver.fetch(statement, *arguments)
+        return rows
 
 
 class AsyncpgTransaction:

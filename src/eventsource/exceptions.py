@@ -326,3 +326,28 @@ class SnapshotDeserializationError(SnapshotError):
         super().__init__(f"The snapshot of {aggregate_type} {aggregate_id} is unusable: {reason}")
         self.aggregate_id = aggregate_id
         self.aggregate_type = aggregate_type
+
+
+class TenantContextNotSetError(EventSourceError):
+    """Something needs to know for which tenant it works, and nobody has said so."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "There is no current tenant. Do this inside `async with tenant_scope(tenant_id)`, or "
+            "call set_current_tenant(tenant_id) first."
+        )
+
+
+class TenantMismatchError(EventSourceError):
+    """Events belong to another tenant than the current one. Nothing was stored."""
+
+    def __init__(self, expected: UUID, actual: UUID | None, event_ids: Sequence[UUID]) -> None:
+        shown = ", ".join(map(str, event_ids[:5])) + (", ..." if len(event_ids) > 5 else "")
+        owner = f"tenant {actual}" if actual else "no tenant"
+        super().__init__(
+            f"The current tenant is {expected}, but {len(event_ids)} events belong to {owner}: "
+            f"{shown}."
+        )
+        self.expected = expected
+        self.actual = actual
+        self.event_ids = tuple(event_ids)

@@ -39,6 +39,12 @@ UNION ALL
 SELECT 'function', proname, pg_get_functiondef(oid)
 FROM pg_proc WHERE pronamespace = 'public'::regnamespace
 UNION ALL
+SELECT 'policy', tablename || '.' || policyname, concat_ws(' ', cmd, qual, with_check)
+FROM pg_policies WHERE schemaname = 'public'
+UNION ALL
+SELECT 'row security', relname, concat_ws(' ', relrowsecurity, relforcerowsecurity)
+FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')
+UNION ALL
 SELECT 'trigger', tgname, pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal
 UNION ALL
 SELECT 'comment', 'events', coalesce(obj_description(to_regclass('events'), 'pg_class'), '')
@@ -110,6 +116,8 @@ async def fresh(database_url: str) -> list[tuple[str, ...]]:
 async def test_every_file_loads_twice(empty: asyncpg.Connection, name: str) -> None:
     if name == "events_upgrade":
         await empty.execute(SEED_TABLE)
+    if name == "row_level_security":
+        await empty.execute(get_schema("all"))
     await empty.execute(get_schema(name))
     once = await catalogue(empty)
     await empty.execute(get_schema(name))

@@ -2,8 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Sequence
-from datetime import datetime
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -12,20 +11,14 @@ from eventsource.exceptions import ProjectionError
 from eventsource.projections.base import HandlerFailedError
 from eventsource.projections.database import DatabaseProjection
 from eventsource.projections.transactions import ReadModelDatabase
-from eventsource.stores.interface import (
-    AppendResult,
-    EventStore,
-    EventStream,
-    ReadOptions,
-    StoredEvent,
-)
-from eventsource.types import Position
+from eventsource.stores.interface import AppendResult, EventStore
+from eventsource.stores.wrapper import EventStoreWrapper
 
 _MOST_ATTEMPTS = 10
 _TRY_AGAIN = {"40001", "40P01"}  # serialization failure, deadlock
 
 
-class InlineEventStore(EventStore):
+class InlineEventStore(EventStoreWrapper):
     """The event store with `inline` projections that every append through here updates in its
     own transaction: the read model is never behind, and a handler's error refuses the append.
 
@@ -42,7 +35,7 @@ class InlineEventStore(EventStore):
                 f"{', '.join(outsiders)}: set inline = True in the class. A projection that reads "
                 "the feed as well would count every event twice."
             )
-        self._event_store = event_store
+        super().__init__(event_store)
         # In one order for everybody, so that appends cannot lock each other out.
         self._projections = sorted(projections, key=lambda each: each.projection_name)
 
@@ -109,46 +102,6 @@ class InlineEventStore(EventStore):
                     event.event_id,
                     f"{type(failure.error).__name__}: {failure.error}. Nothing was stored.",
                 ) from failure.error
-
-    async def get_events(
-        self,
-        aggregate_id: UUID,
-        aggregate_type: str | None = None,
-        from_version: int = 0,
-        from_timestamp: datetime | None = None,
-        to_timestamp: datetime | None = None,
-    ) -> EventStream:
-        return await self._event_store.get_events(
-            aggregate_id, aggregate_type, from_version, from_timestamp, to_timestamp
-        )
-
-    async def get_events_by_type(
-        self,
-        aggregate_type: str,
-        tenant_id: UUID | None = None,
-        from_timestamp: datetime | None = None,
-    ) -> list[DomainEvent]:
-        return await self._event_store.get_events_by_type(aggregate_type, tenant_id, from_timestamp)
-
-    async def event_exists(self, event_id: UUID) -> bool:
-        return await self._event_store.event_exists(event_id)
-
-    async def get_stream_version(self, aggregate_id: UUID, aggregate_type: str) -> int:
-        return await self._event_store.get_stream_version(aggregate_id, aggregate_type)
-
-    async def get_global_position(self) -> int:
-        return await self._event_store.get_global_position()
-
-    async def get_feed_end(self) -> Position:
-        return await self._event_store.get_feed_end()
-
-    def read_stream(
-        self, stream_id: str, options: ReadOptions | None = None
-    ) -> AsyncIterator[StoredEvent]:
-        return self._event_store.read_stream(stream_id, options)
-
-    def read_all(self, options: ReadOptions | None = None) -> AsyncIterator[StoredEvent]:
-        return self._event_store.read_all(options)
 
 
 def _sqlstate(error: BaseException | None) -> str | None:
