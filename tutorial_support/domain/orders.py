@@ -33,40 +33,25 @@ class OrderAggregate(AggregateRoot[OrderState]):
     def create(self, customer_id: str, total: Decimal) -> None:
         if self.version > 0:
             raise ValueError("this order exists already")
-        self.apply_event(
-            OrderCreated(
-                aggregate_id=self.aggregate_id,
-                aggregate_version=self.get_next_version(),
-                customer_id=customer_id,
-                total=total,
-            )
-        )
+        event = OrderCreated(aggregate_id=self.aggregate_id, customer_id=customer_id, total=total)
+        self.apply_event(event.with_aggregate_version(self.get_next_version()))
 
     def ship(self, tracking_number: str) -> None:
         if self.state is None or self.state.status != "created":
             raise ValueError("only an order that was created, and not shipped yet, can be shipped")
-        self.apply_event(
-            OrderShipped(
-                aggregate_id=self.aggregate_id,
-                aggregate_version=self.get_next_version(),
-                tracking_number=tracking_number,
-            )
-        )
+        event = OrderShipped(aggregate_id=self.aggregate_id, tracking_number=tracking_number)
+        self.apply_event(event.with_aggregate_version(self.get_next_version()))
 
     def _get_initial_state(self) -> OrderState:
         return OrderState()
 
     def _apply(self, event: DomainEvent) -> None:
-        state = self._state or self._get_initial_state()
+        state = self.state or self._get_initial_state()
         match event:
-            case OrderCreated():
-                change = {
-                    "customer_id": event.customer_id,
-                    "total": event.total,
-                    "status": "created",
-                }
-            case OrderShipped():
-                change = {"status": "shipped", "tracking_number": event.tracking_number}
+            case OrderCreated(customer_id=customer, total=total):
+                change = {"customer_id": customer, "total": total, "status": "created"}
+            case OrderShipped(tracking_number=number):
+                change = {"tracking_number": number, "status": "shipped"}
             case _:
                 raise TypeError(f"an order knows nothing of {event.event_type}")
         self._state = state.model_copy(update=change)

@@ -1,7 +1,9 @@
 """What a reader sees: tables, streams, charts and timelines that look the same on every run."""
 
+from tutorial_support.show.causes import causes
 from tutorial_support.show.figures import figure
+from tutorial_support.show.states import strip, time_travel
 from tutorial_support.show.tables import sql, stream, table
 from tutorial_support.show.timelines import timeline
 
-__all__ = ["figure", "sql", "stream", "table", "timeline"]
+__all__ = ["causes", "figure", "sql", "stream", "strip", "table", "time_travel", "timeline"]
