@@ -67,7 +67,8 @@ def decode(
     UnreadableEventError, with the place it stands at, if it does not fit the class.
     """
     try:
-        event = cls.model_validate_json(text)
+        # What model_validate_json calls, without a tenth of its price.
+        event: DomainEvent = cls.__pydantic_validator__.validate_json(text)
     except ValidationError as error:
         raise _unreadable(cls, text, place(), error) from error
     if converter is None:

@@ -85,3 +85,27 @@ async def test_an_index_serves_it_whatever_the_values(
     assert "Seq Scan" not in plan, plan
     if name in IN_INDEX_ORDER:
         assert "Sort" not in plan
+
+
+@pytest.mark.parametrize(
+    "filters", ["NULL, NULL, true, NULL, NULL", "NULL, NULL, true, NULL, $${Event}$$"]
+)
+@pytest.mark.parametrize("after", ["'0', 0", "'{middle}', 8000"])
+async def test_the_feed_is_walked_page_by_page_even_before_statistics_are_taken(
+    connection: asyncpg.Connection, after: str, filters: str
+) -> None:
+    statement = (await table_of(connection)).fill(STATEMENTS["FEED_PAGE_FORWARD"])
+    await connection.execute("ALTER TABLE events SET (autovacuum_enabled = false)")
+    payload = "jsonb_build_object('note', repeat('x', 500))"
+    for _ in range(5):
+        await connection.execute(FILL.replace("'{}'", payload))
+    middle = await connection.fetchval("SELECT min(transaction_id)::text FROM events")
+    values = f"{after.format(middle=middle)}, 1000, {filters}, NULL"
+    await connection.execute("SET random_page_cost = 1.1")
+    for mode in ("force_custom_plan", "force_generic_plan"):
+        await connection.execute(f"SET plan_cache_mode = {mode}")
+        await connection.execute(f"PREPARE {mode} AS {statement}")
+        rows = await connection.fetch(f"EXPLAIN EXECUTE {mode} ({values})")
+        plan = "\n".join(row[0] for row in rows)
+        assert "Index Scan using idx_events_feed" in plan, plan
+        assert "Sort" not in plan, plan

@@ -14,16 +14,18 @@ Cursor = tuple[Any, ...]
 Page = Callable[[Cursor, Cursor, int], Awaitable[list[Row]]]
 
 
-async def paged(
+async def pages(
     page: Page, options: ReadOptions, columns: tuple[str, str], after: Cursor, before: Cursor
-) -> AsyncIterator[Row]:
-    """Rows between `after` and `before`; the two `columns` of a row are its cursor."""
+) -> AsyncIterator[list[Row]]:
+    """The rows between `after` and `before`; the two `columns` of a row are its cursor.
+
+    Page by page: a generator that is resumed for every row would cost as much as the row.
+    """
     cursor_of, left = itemgetter(*columns), options.limit
     while left is None or left > 0:
         size = PAGE_ROWS if left is None else min(left, PAGE_ROWS)
         rows = await page(after, before, size)
-        for row in rows:
-            yield row
+        yield rows
         if len(rows) < size:
             return
         left = None if left is None else left - size

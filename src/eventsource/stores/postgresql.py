@@ -33,7 +33,7 @@ from eventsource.stores.interface import (
     stream_id_of,
 )
 from eventsource.stores.postgresql_append import Append
-from eventsource.stores.postgresql_pages import feed_rows, stream_rows
+from eventsource.stores.postgresql_pages import feed_pages, stream_pages
 from eventsource.stores.postgresql_table import EventsTable, probe
 from eventsource.type_conversion import DefaultTypeConverter, TypeConverter
 from eventsource.types import Position
@@ -220,14 +220,16 @@ class PostgreSQLEventStore(EventStore):
     async def read_stream(
         self, stream_id: str, options: ReadOptions | None = None
     ) -> AsyncIterator[StoredEvent]:
-        async for row in stream_rows(self._fetch, stream_id, options or ReadOptions()):
-            yield self._stored(row)
+        async for rows in stream_pages(self._fetch, stream_id, options or ReadOptions()):
+            for row in rows:
+                yield self._stored(row)
 
     async def read_all(self, options: ReadOptions | None = None) -> AsyncIterator[StoredEvent]:
         """As the port says; ends at the oldest append still under way in this database, whose
         events, and those after them, a later read delivers. Holds no connection while you work."""
-        async for row in feed_rows(self._fetch, options or ReadOptions()):
-            yield self._stored(row)
+        async for rows in feed_pages(self._fetch, options or ReadOptions()):
+            for row in rows:
+                yield self._stored(row)
 
     def _event(self, aggregate_id: UUID, row: Row) -> DomainEvent:
         return self._reader.read(

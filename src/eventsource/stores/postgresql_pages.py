@@ -7,11 +7,12 @@ from eventsource.asyncpg_pool import Row
 from eventsource.exceptions import PositionNotFoundError
 from eventsource.stores import postgresql_statements as sql
 from eventsource.stores.interface import (
+    ReadDirection,
     ReadOptions,
     parse_stream_id,
     version_to_start_after,
 )
-from eventsource.stores.paging import Cursor, by_direction, paged
+from eventsource.stores.paging import Cursor, by_direction, pages
 from eventsource.stores.postgresql_table import EventsTable
 from eventsource.types import Position
 
@@ -28,36 +29,37 @@ class Fetch(Protocol):
     ) -> Awaitable[list[Row]]: ...
 
 
-async def stream_rows(fetch: Fetch, stream_id: str, options: ReadOptions) -> AsyncIterator[Row]:
+def stream_pages(fetch: Fetch, stream_id: str, options: ReadOptions) -> AsyncIterator[list[Row]]:
     """Rows of one stream by version, or of all streams of a bare id."""
     aggregate_id, aggregate_type = parse_stream_id(stream_id)
     statement = by_direction(options, sql.STREAM_PAGE_FORWARD, sql.STREAM_PAGE_BACKWARD)
 
     async def page(after: Cursor, before: Cursor, size: int) -> list[Row]:
         return await fetch(
-            statement, *after, *before, size, *_filters(options), aggregate_id, aggregate_type
+            statement, *after, size, *_filters(options), *before, aggregate_id, aggregate_type
         )
 
     # Pages exclude their bounds, and no type sorts before the empty text.
     start = (max(version_to_start_after(options), 0) + 1, "")
     columns = "version", "aggregate_type"
-    async for row in paged(page, options, columns, start, _LAST_VERSION):
-        yield row
+    return pages(page, options, columns, start, _LAST_VERSION)
 
 
-async def feed_rows(fetch: Fetch, options: ReadOptions) -> AsyncIterator[Row]:
+async def feed_pages(fetch: Fetch, options: ReadOptions) -> AsyncIterator[list[Row]]:
     """Rows of the whole log in the order in which their transactions became visible."""
-    statement = by_direction(options, sql.FEED_PAGE_FORWARD, sql.FEED_PAGE_BACKWARD)
+    forward = options.direction is ReadDirection.FORWARD
+    statement = sql.FEED_PAGE_FORWARD if forward else sql.FEED_PAGE_BACKWARD
 
     async def page(after: Cursor, before: Cursor, size: int) -> list[Row]:
+        end = () if forward else before
         return await fetch(
-            statement, *after, *before, size, *_filters(options), need=EventsTable.feed_problem
+            statement, *after, size, *_filters(options), *end, need=EventsTable.feed_problem
         )
 
     start = await _resume_point(fetch, options.from_position)
     columns = "transaction", "position"
-    async for row in paged(page, options, columns, start, _LAST_POSITION):
-        yield row
+    async for rows in pages(page, options, columns, start, _LAST_POSITION):
+        yield rows
 
 
 async def _resume_point(fetch: Fetch, position: int | Position) -> Cursor:

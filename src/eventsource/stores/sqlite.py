@@ -38,7 +38,7 @@ from eventsource.stores.interface import (
     parse_stream_id,
     version_to_start_after,
 )
-from eventsource.stores.paging import Cursor, by_direction, paged
+from eventsource.stores.paging import Cursor, by_direction, pages
 from eventsource.type_conversion import DefaultTypeConverter, TypeConverter
 from eventsource.types import Position
 
@@ -216,8 +216,9 @@ class SQLiteEventStore(EventStore):
         # Pages exclude their bounds, and no type sorts before the empty text.
         start = (max(version_to_start_after(options), 0) + 1, "")
         columns = "version", "aggregate_type"
-        async for row in paged(page, options, columns, start, _LAST_VERSION):
-            yield self._stored(row)
+        async for rows in pages(page, options, columns, start, _LAST_VERSION):
+            for row in rows:
+                yield self._stored(row)
 
     async def read_all(self, options: ReadOptions | None = None) -> AsyncIterator[StoredEvent]:
         """As the port says. Holds no lock while you work."""
@@ -229,8 +230,9 @@ class SQLiteEventStore(EventStore):
 
         start = (0, await self._resume_point(options.from_position))
         columns = "transaction_id", "global_position"
-        async for row in paged(page, options, columns, start, _LAST_POSITION):
-            yield self._stored(row)
+        async for rows in pages(page, options, columns, start, _LAST_POSITION):
+            for row in rows:
+                yield self._stored(row)
 
     async def _resume_point(self, position: int | Position) -> int:
         if isinstance(position, Position):
