@@ -8,6 +8,7 @@ from eventsource.aggregates import (
     Decider,
     DeclarativeAggregate,
 )
+from eventsource.boundary import ConsistencyBoundary, TaggedEvents
 from eventsource.bus import (
     DeadLetter,
     EventBus,
@@ -59,6 +60,7 @@ from eventsource.exceptions import (
     SnapshotError,
     SQLiteNotAvailableError,
     StreamClosedError,
+    TagConflictError,
     TenantContextNotSetError,
     TenantMismatchError,
     UnhandledEventError,
@@ -169,6 +171,7 @@ __all__ = [
     "CheckpointData",
     "CheckpointRepository",
     "CheckpointTrackingProjection",
+    "ConsistencyBoundary",
     "DLQEntry",
     "DLQRepository",
     "DLQStats",
@@ -256,6 +259,8 @@ __all__ = [
     "SnapshotStore",
     "StoredEvent",
     "StreamClosedError",
+    "TagConflictError",
+    "TaggedEvents",
     "TenantAwareRepository",
     "TenantContextNotSetError",
     "TenantDomainEvent",

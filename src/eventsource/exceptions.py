@@ -81,6 +81,18 @@ class OptimisticLockError(EventSourceError):
         self.actual_version = actual_version
 
 
+class TagConflictError(EventSourceError):
+    """Events that a decision depends on have been added; nothing was stored. Decide again."""
+
+    def __init__(self, tag: str, seen_version: int) -> None:
+        super().__init__(
+            f"Tag {tag!r} has more than the {seen_version} events that the decision has seen. Read "
+            "again and decide anew."
+        )
+        self.tag = tag
+        self.seen_version = seen_version
+
+
 class DuplicateEventError(EventSourceError):
     """The id of an event is already taken by another event; nothing was stored."""
 

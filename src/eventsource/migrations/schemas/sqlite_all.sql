@@ -147,3 +147,12 @@ CREATE TABLE IF NOT EXISTS process_timeouts (
 );
 
 CREATE INDEX IF NOT EXISTS idx_process_timeouts_due ON process_timeouts (process_type, due_at);
+
+-- Which events count for which rule, in order. Loading it again changes nothing.
+
+CREATE TABLE IF NOT EXISTS event_tags (
+    tag TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    event_id TEXT NOT NULL,
+    CONSTRAINT event_tags_pkey PRIMARY KEY (tag, version)
+);
