@@ -15,10 +15,10 @@ from typing import Any, TypeVar
 import psutil
 import pytest
 
-from tests.brokers import broker
 from tutorial_support.database import DatabaseUnavailable, databases, locks, managed
 from tutorial_support.database.server import Server, find_server, shared_server
 from tutorial_support.paths import NAME, cache_folder, jupyter_environment
+from tutorial_support.services import KINDS, is_available, open_service
 
 T = TypeVar("T")
 STOP_SECONDS = 30
@@ -82,12 +82,12 @@ def _new_cache() -> Path:
 
 
 def processes_of(folder: Path) -> list[str]:
-    """Command lines of the running processes that name `folder`."""
+    """Command lines of the running processes that name `folder` or work in it."""
     found = []
-    for process in psutil.process_iter(["cmdline", "status"]):
-        command = " ".join(process.info["cmdline"] or ())
-        if str(folder) in command and process.info["status"] != psutil.STATUS_ZOMBIE:
-            found.append(command)
+    for process in psutil.process_iter(["cmdline", "cwd", "status"]):
+        words = [*(process.info["cmdline"] or ()), process.info["cwd"] or ""]
+        if str(folder) in " ".join(words) and process.info["status"] != psutil.STATUS_ZOMBIE:
+            found.append(" ".join(words))
     return found
 
 
@@ -113,7 +113,8 @@ def running(cache: Path) -> Callable[[], list[str]]:
 @pytest.fixture
 def empty_cache(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The course's folder in a cache of the test's own, where it is not made yet."""
-    for name in ("TUTORIAL_DATABASE", "TUTORIAL_DATABASE_URL"):
+    named = (kind.variable for kind in KINDS.values())
+    for name in ("TUTORIAL_DATABASE", "TUTORIAL_DATABASE_URL", *named):
         monkeypatch.delenv(name, raising=False)
     folder = _new_cache()
     monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
@@ -143,21 +144,22 @@ def cache(_made_cache: Path, empty_cache: Path) -> Path:
     return empty_cache
 
 
-def _broker_url(kind: str) -> Iterator[str]:
-    with broker(kind) as server:
-        yield server.url
+def _broker_url(kind: str) -> str:
+    if not is_available(kind):
+        pytest.skip(KINDS[kind].nothing_found())
+    return run_apart(lambda: open_service(kind)).url
 
 
 @pytest.fixture(scope="session")
-def redis_url() -> Iterator[str]:
-    yield from _broker_url("redis")
+def redis_url() -> str:
+    return _broker_url("redis")
 
 
 @pytest.fixture(scope="session")
-def kafka_url() -> Iterator[str]:
-    yield from _broker_url("kafka")
+def kafka_url() -> str:
+    return _broker_url("kafka")
 
 
 @pytest.fixture(scope="session")
-def rabbitmq_url() -> Iterator[str]:
-    yield from _broker_url("rabbitmq")
+def rabbitmq_url() -> str:
+    return _broker_url("rabbitmq")

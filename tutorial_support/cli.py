@@ -14,11 +14,12 @@ from . import console
 from .commands import learner, notebooks
 from .commands.notebooks import choose
 from .database.commands import app as database_commands
-from .database.errors import DatabaseUnavailable
+from .database.errors import ServerUnavailable
 from .database.server import find_server, shared_server
 from .database.urls import connection_to
 from .doctor import examine
 from .paths import jupyter_environment, notebooks_folder
+from .services.commands import app as service_commands
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -30,6 +31,7 @@ app = typer.Typer(
 app.add_typer(notebooks.app)
 app.add_typer(learner.app)
 app.add_typer(database_commands, name="db")
+app.add_typer(service_commands, name="services")
 
 Number = Annotated[int | None, typer.Argument(help="The notebook's number.", show_default=False)]
 
@@ -95,7 +97,7 @@ def main() -> None:
     warnings.showwarning = _show_warning
     try:
         app()
-    except DatabaseUnavailable as error:
+    except ServerUnavailable as error:
         console.fail(error)
     except KeyboardInterrupt:
         sys.exit(130)

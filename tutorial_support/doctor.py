@@ -16,6 +16,7 @@ from .database.container import engine_version
 from .database.programs import WHEEL, Programs, embedded, local
 from .database.server import server_home
 from .paths import cache_folder
+from .services import KINDS
 
 ROOM_BYTES = 500_000_000
 FOUND, MISSING, ATTENTION = "[green]found[/]", "[dim]no[/]", "[yellow]look[/]"
@@ -86,6 +87,12 @@ def _docker() -> tuple[str, str]:
     return (FOUND, f"engine {version}") if version else (MISSING, "not needed")
 
 
+def _services() -> tuple[str, str]:
+    there = [kind.name for kind in KINDS.values() if kind.named or kind.find()]
+    missing = [kind.nothing_found() for kind in KINDS.values() if kind.name not in there]
+    return (ATTENTION if missing else FOUND), "\n".join([", ".join(there), *missing])
+
+
 def _choice() -> tuple[str, str]:
     kind = chosen()
     return (
@@ -132,6 +139,7 @@ CHECKS: dict[str, Callable[[], tuple[str, str]]] = {
     "Embedded PostgreSQL": _embedded,
     "PostgreSQL programs": _local,
     "Docker": _docker,
+    "Brokers of 17 to 19": _services,
     "Server's account": _account,
     "Server's folder": _folder,
     "Other versions": _older,

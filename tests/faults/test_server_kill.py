@@ -28,7 +28,7 @@ def cluster() -> Cluster:
 def postmaster() -> psutil.Process:
     endpoint = cluster().endpoint()
     assert endpoint is not None
-    return psutil.Process(endpoint["postmaster"])
+    return psutil.Process(endpoint["process"])
 
 
 async def names() -> set[str]:

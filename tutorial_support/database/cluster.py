@@ -11,10 +11,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from . import locks
 from .account import Account
 from .errors import DatabaseUnavailable, explain_failed_start
-from .managed import IDLE_SECONDS, POLL_SECONDS, ManagedServer
+from .managed import IDLE_SECONDS, ORPHAN_SECONDS, POLL_SECONDS
+from .postgresql_server import PostgreSQLServer
 from .programs import Programs
 
 SETTINGS = {
@@ -27,11 +27,9 @@ SETTINGS = {
     "log_min_error_statement": "panic",  # lessons provoke errors: do not log every statement
 }
 ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C"}
-GRACE_SECONDS = 1.0
-ORPHAN_SECONDS = 20.0
 
 
-class Cluster(ManagedServer):
+class Cluster(PostgreSQLServer):
     """A cluster of our own.
 
     `port` 0 means any free one, `password` None a generated one; a `throw_away` cluster is removed
@@ -50,7 +48,6 @@ class Cluster(ManagedServer):
         self.programs, self.account = programs, account
         self.port = 0
         self.password: str | None = None
-        self.throw_away = False
 
     @property
     def data(self) -> Path:
@@ -65,9 +62,6 @@ class Cluster(ManagedServer):
         """Mode of a folder the server's account must walk through, and nobody else read."""
         return 0o711 if self.account.changes else 0o700
 
-    def supervisor(self) -> list[str]:
-        return ["-I", "-S", str(Path(__file__).with_name("supervisor.py"))]
-
     def specification(self) -> dict[str, Any]:
         # In the data folder, not in /dev/shm, where a killed server would leave it for ever.
         settings = {**SETTINGS, "dynamic_shared_memory_type": "mmap"}
@@ -75,7 +69,10 @@ class Cluster(ManagedServer):
             settings["shared_preload_libraries"] = "pg_stat_statements"
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         return {
-            "command": [self.programs.path("postgres"), "-D", str(self.data), *options],
+            "command": [
+                *(self.programs.path("postgres"), "-D", str(self.data), *options),
+                *("-p", "{port}"),
+            ],
             "environment": ENVIRONMENT,
             "run_as": self.account.run_as(),
             "port": self.port,
@@ -83,7 +80,7 @@ class Cluster(ManagedServer):
         }
 
     def make_room_to_start(self) -> None:
-        self._wait_for_orphans()
+        self.wait_for_orphan()
         if self.port and is_taken(self.port):
             raise DatabaseUnavailable(
                 f"Port {self.port} is taken by another program. Stop that one, or choose another "
@@ -97,27 +94,7 @@ class Cluster(ManagedServer):
     def forget(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _wait_until_stopped(self) -> None:
-        super()._wait_until_stopped()
-        while self.throw_away and self.folder.exists():  # the supervisor is removing it
-            time.sleep(POLL_SECONDS)
-
-    def _wait_for_orphans(self) -> None:
-        """Wait until the server of a killed supervisor is gone: Linux has told it to go."""
-        began = time.monotonic()
-        while locks.is_held(self.folder / "server"):
-            waited = time.monotonic() - began
-            if waited > ORPHAN_SECONDS:
-                raise DatabaseUnavailable(
-                    f"Processes of the last server still work in {self.folder}.\n"
-                    "They end when their statements are done: try again in a moment."
-                )
-            if waited > GRACE_SECONDS:
-                self._stop_orphan()
-            time.sleep(POLL_SECONDS)
-
-    def _stop_orphan(self) -> None:
-        """Stop the server of a killed supervisor where the system does not, as on macOS."""
+    def stop_orphan(self) -> None:
         endpoint = self.endpoint()
         if endpoint is not None and asyncio.run(self.answers(self.url_at(endpoint))):
             # It takes our password, so the process id in its data is not somebody else's.

@@ -17,7 +17,7 @@ from . import programs
 from .choice import find_programs, named_url
 from .cluster import Cluster
 from .databases import COURSE_DATABASE, create_kept, drop_kept, sizes
-from .managed import ManagedServer
+from .postgresql_server import PostgreSQLServer
 from .server import SEED_PORT, Server, find_server, seed_server, shared_server
 from .urls import connection_to
 
@@ -37,7 +37,7 @@ Seed = Annotated[
 ]
 
 
-def ours() -> list[ManagedServer]:
+def ours() -> list[PostgreSQLServer]:
     """The servers the course may stop and reset. Fails where you named one of your own."""
     shared = shared_server()
     if shared is None:
@@ -94,7 +94,7 @@ def start(port: Port = None, seed_credentials: Seed = False) -> None:
     console.out.print(f"Its URL:  {seed_url if seed_credentials else 'tutorial db url'}")
 
 
-async def _start(server: ManagedServer) -> URL:
+async def _start(server: PostgreSQLServer) -> URL:
     with console.out.status("Starting PostgreSQL ..."):
         location = await server.join()
         server.request("hold")

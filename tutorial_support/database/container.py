@@ -16,7 +16,7 @@ from sqlalchemy import URL
 
 from .cluster import SETTINGS
 from .errors import explain_failed_start
-from .managed import ManagedServer
+from .postgresql_server import PostgreSQLServer
 
 if TYPE_CHECKING:
     from testcontainers.community.postgres import PostgresContainer
@@ -46,7 +46,7 @@ def engine_version() -> str | None:
     return None
 
 
-class DockerServer(ManagedServer):
+class DockerServer(PostgreSQLServer):
     """PostgreSQL in a container that all kernels share; its data is in a named volume."""
 
     start_seconds = FETCH_SECONDS  # the first start may have to fetch the image

@@ -8,32 +8,36 @@ import sys
 import time
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any
-
-import asyncpg
-from sqlalchemy import URL
+from typing import Any, Generic, TypeVar
 
 from . import locks
-from .errors import DatabaseUnavailable, explain_failed_start
+from .errors import ServerUnavailable
+
+Location = TypeVar("Location")  # what `join` tells of where the server is
 
 IDLE_SECONDS = 10.0
 POLL_SECONDS = 0.02
 STOP_SECONDS = 60.0
+GRACE_SECONDS = 1.0
+ORPHAN_SECONDS = 20.0
 LOG_BYTES = 1_000_000
 _leases: dict[Path, int] = {}
 
 
-class ManagedServer(ABC):
+class ManagedServer(ABC, Generic[Location]):
     """One server in `folder`, run by a supervisor process (see supervisor.py).
 
-    `idle_seconds` after its last user has gone the server stops.
+    `idle_seconds` after its last user has gone the server stops; a `throw_away` server is removed
+    then.
     """
 
     start_seconds = 60.0
+    unavailable: type[ServerUnavailable]
 
     def __init__(self, folder: Path, *, idle_seconds: float = IDLE_SECONDS) -> None:
         self.folder = folder
         self.idle_seconds = idle_seconds
+        self.throw_away = False
 
     @abstractmethod
     def prepare(self) -> None:
@@ -43,9 +47,9 @@ class ManagedServer(ABC):
     def make_room_to_start(self) -> None:
         """Make the data, unless it is there, and see that nothing is in the way."""
 
-    @abstractmethod
     def supervisor(self) -> list[str]:
         """Arguments for Python that run the supervisor."""
+        return ["-I", "-S", str(Path(__file__).with_name("supervisor.py"))]
 
     @abstractmethod
     def specification(self) -> dict[str, Any]:
@@ -55,19 +59,30 @@ class ManagedServer(ABC):
     def forget(self) -> None:
         """Remove the stopped server with all its data."""
 
+    @abstractmethod
+    def url_at(self, endpoint: dict[str, Any]) -> Location:
+        """The URL of the server that listens there."""
+
+    @abstractmethod
+    async def answers(self, url: Location) -> bool:
+        """Whether the server there is up and takes our password. No process id is trusted."""
+
+    @abstractmethod
+    def explain(self, said: str) -> ServerUnavailable:
+        """One clear message out of what a program or the operating system said."""
+
+    def stop_orphan(self) -> None:
+        """Stop the server of a killed supervisor where the system does not, as on macOS."""
+
     @property
     def log(self) -> Path:
         return self.folder / "server.log"
-
-    @property
-    def password_file(self) -> Path:
-        return self.folder / "cluster" / "password"
 
     def is_supervised(self) -> bool:
         return locks.is_held(self.folder / "supervisor")
 
     def endpoint(self) -> dict[str, Any] | None:
-        """Host, port and, where it is a process of this machine, postmaster of the server."""
+        """Host, port and, where it is a process of this machine, process id of the server."""
         try:
             found = json.loads((self.folder / "endpoint").read_text())
         except (OSError, ValueError):
@@ -76,35 +91,25 @@ class ManagedServer(ABC):
         here = str(self.folder)
         return dict(found) if found.get("folder", here) == here else None
 
-    def url(self) -> URL | None:
+    def url(self) -> Location | None:
         """The URL of the server, if it ought to be running."""
         endpoint = self.endpoint() if self.is_supervised() else None
         return self.url_at(endpoint) if endpoint else None
 
-    def url_at(self, endpoint: dict[str, Any]) -> URL:
-        return URL.create(
-            "postgresql+asyncpg",
-            username="postgres",
-            password=self.password_file.read_text(),
-            host=endpoint["host"],
-            port=endpoint["port"],
-            database="postgres",
-        )
-
-    async def join(self) -> URL:
+    async def join(self) -> Location:
         """Become a user of the server, starting it if need be, and return its URL.
 
-        The server stays up at least as long as this process. Raises DatabaseUnavailable.
+        The server stays up at least as long as this process. Raises ServerUnavailable.
         """
         try:
             await self.become_user()
             return await self._answering() or await self._started()
         except TimeoutError as error:
-            raise DatabaseUnavailable(
+            raise self.unavailable(
                 f"The server neither starts nor stops ({error}). Its log: {self.log}"
             ) from error
         except OSError as error:
-            raise explain_failed_start(str(error), self.folder) from error
+            raise self.explain(str(error)) from error
 
     async def become_user(self) -> None:
         """Keep the server, once it runs, from stopping for want of users."""
@@ -141,32 +146,30 @@ class ManagedServer(ABC):
         deadline = time.monotonic() + STOP_SECONDS
         while self.is_supervised():
             if time.monotonic() > deadline:
-                raise DatabaseUnavailable(f"The server does not stop. Its log: {self.log}")
+                raise self.unavailable(f"The server does not stop. Its log: {self.log}")
+            time.sleep(POLL_SECONDS)
+        while self.throw_away and self.folder.exists():  # the supervisor is removing it
             time.sleep(POLL_SECONDS)
 
-    async def _answering(self) -> URL | None:
-        """The URL, if the server answers and takes our password. No process id is trusted."""
+    def wait_for_orphan(self) -> None:
+        """Wait until the server of a killed supervisor is gone: Linux has told it to go."""
+        began = time.monotonic()
+        while locks.is_held(self.folder / "server"):
+            waited = time.monotonic() - began
+            if waited > ORPHAN_SECONDS:
+                raise self.unavailable(
+                    f"Processes of the last server still work in {self.folder}.\n"
+                    "They end when their work is done: try again in a moment."
+                )
+            if waited > GRACE_SECONDS:
+                self.stop_orphan()
+            time.sleep(POLL_SECONDS)
+
+    async def _answering(self) -> Location | None:
         url = self.url()
         return url if url and await self.answers(url) else None
 
-    async def answers(self, url: URL) -> bool:
-        """Whether the server there is up and takes our password."""
-        dsn = url.set(drivername="postgresql").render_as_string(hide_password=False)
-        try:
-            connection = await asyncpg.connect(dsn, timeout=5)
-        except asyncpg.InvalidPasswordError as error:
-            raise DatabaseUnavailable(
-                "The password of `postgres` was changed in the course's own server.\n"
-                "Start over with an empty server:  tutorial db reset"
-            ) from error
-        except asyncpg.TooManyConnectionsError:
-            return True
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-            return False
-        await connection.close()
-        return True
-
-    async def _started(self) -> URL:
+    async def _started(self) -> Location:
         deadline = time.monotonic() + self.start_seconds
         async with locks.exclusive(self.folder / "start", seconds=self.start_seconds):
             log_begins: int | None = None
@@ -175,7 +178,7 @@ class ManagedServer(ABC):
                     return url
                 if not self.is_supervised():
                     if log_begins is not None:
-                        raise explain_failed_start(self._logged_since(log_begins), self.folder)
+                        raise self.explain(self._logged_since(log_begins))
                     log_begins = await asyncio.to_thread(self._launch)
                 await asyncio.sleep(POLL_SECONDS)
         raise TimeoutError(f"no answer within {self.start_seconds:.0f} s")

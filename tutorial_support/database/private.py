@@ -8,14 +8,14 @@ import time
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import psutil
 
 from . import databases, locks
 from .choice import find_programs, nothing_found
-from .cluster import Cluster
 from .errors import DatabaseUnavailable
+from .managed import Location, ManagedServer
 from .server import Server, cluster_in
 
 IDLE_SECONDS = 1.0
@@ -23,30 +23,31 @@ DEATH_SECONDS = 10.0
 
 
 class PrivateServer:
-    """A throw-away PostgreSQL server. `url` names a database with the course's schema."""
+    """A throw-away server, PostgreSQL or another. `url` names what is on it for you."""
 
-    def __init__(self, cluster: Cluster, url: str) -> None:
-        self._cluster, self.url = cluster, url
+    def __init__(self, name: str, server: ManagedServer[Any], url: str) -> None:
+        self._name, self._server, self.url = name, server, url
+        self.folder = server.folder
 
     def __repr__(self) -> str:
-        return "private PostgreSQL server"
+        return f"private {self._name} server"
 
     async def kill(self) -> None:
         """Kill all processes of the server at once, as near to a power cut as a program gets."""
-        endpoint = self._cluster.endpoint()
-        if endpoint is not None and self._cluster.is_supervised():
-            self._cluster.request("down")
-            await asyncio.to_thread(_kill_family, endpoint["postmaster"])
+        endpoint = self._server.endpoint()
+        if endpoint is not None and self._server.is_supervised():
+            self._server.request("down")
+            await asyncio.to_thread(kill_family, endpoint["process"])
 
     async def restart(self) -> None:
         """Start the server again, on the same port; returns when it has recovered."""
-        (self._cluster.folder / "down").unlink(missing_ok=True)
-        await self._cluster.join()
+        (self._server.folder / "down").unlink(missing_ok=True)
+        await self._server.join()
 
     async def stop(self) -> None:
         """Stop the server and remove its files."""
-        await self._cluster.stop()
-        self._cluster.leave()
+        await self._server.stop()
+        self._server.leave()
 
     async def __aenter__(self) -> Self:
         return self
@@ -73,14 +74,19 @@ async def private_server() -> PrivateServer:
             + nothing_found()
         )
     cluster = cluster_in(f"private-{secrets.token_hex(4)}", found, idle_seconds=IDLE_SECONDS)
-    cluster.throw_away = True
-    home = cluster.folder.parent
+    server = Server(await start_private(cluster), cluster.folder / "runs")
+    url = await databases.create_only(server, databases.COURSE_DATABASE)
+    return PrivateServer("PostgreSQL", cluster, url.render_as_string(hide_password=False))
+
+
+async def start_private(server: ManagedServer[Location]) -> Location:
+    """Start a server in a new folder, which is removed when it stops."""
+    server.throw_away = True
+    home = server.folder.parent
     async with locks.exclusive(home / "private.lock"):
         _remove_leftovers(home)
-        await cluster.become_user()
-    server = Server(await cluster.join(), cluster.folder / "runs")
-    url = await databases.create_only(server, databases.COURSE_DATABASE)
-    return PrivateServer(cluster, url.render_as_string(hide_password=False))
+        await server.become_user()
+    return await server.join()
 
 
 def _remove_leftovers(home: Path) -> None:
@@ -94,10 +100,10 @@ def _remove_leftovers(home: Path) -> None:
         os.close(lease)
 
 
-def _kill_family(postmaster: int) -> None:
-    """Freeze the postmaster, so that it neither reacts nor forks, then kill all of them."""
+def kill_family(head: int) -> None:
+    """Freeze the first process, so that it neither reacts nor forks, then kill all of them."""
     with suppress(psutil.NoSuchProcess):
-        parent = psutil.Process(postmaster)
+        parent = psutil.Process(head)
         parent.suspend()
         family = [*parent.children(recursive=True), parent]
         for process in family:

@@ -17,7 +17,8 @@ from .choice import chosen, find_programs, named_url, nothing_found
 from .cluster import Cluster
 from .container import DockerServer
 from .errors import DatabaseUnavailable, explain_failed_start
-from .managed import IDLE_SECONDS, ManagedServer
+from .managed import IDLE_SECONDS
+from .postgresql_server import PostgreSQLServer
 from .programs import Programs
 from .urls import connect
 
@@ -33,7 +34,7 @@ class Server:
 
     url: URL
     runs: Path
-    ours: ManagedServer | None = None
+    ours: PostgreSQLServer | None = None
 
     @asynccontextmanager
     async def connection(self, database: str) -> AsyncIterator[asyncpg.Connection]:
@@ -78,7 +79,7 @@ def cluster_in(name: str, found: Programs, *, idle_seconds: float = IDLE_SECONDS
     return Cluster(home / name, usable, account, idle_seconds=idle_seconds)
 
 
-def shared_server(idle_seconds: float = IDLE_SECONDS) -> ManagedServer | None:
+def shared_server(idle_seconds: float = IDLE_SECONDS) -> PostgreSQLServer | None:
     """The server of ours that all kernels and tests share; None where you name one by URL."""
     if named_url() is not None:
         return None

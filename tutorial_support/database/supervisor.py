@@ -6,8 +6,8 @@ the rest of the course through files in the server's folder:
 
     lease        every user holds a shared lock on it, which dies with the user
     supervisor   we hold an exclusive lock on it while we run
-    server       so do we, and every process of PostgreSQL: when it is free, all of them are gone
-    endpoint     where the server listens, and the process id of the postmaster
+    server       so do we, and every process of the server: when it is free, all of them are gone
+    endpoint     where the server listens, and its process id
     stop         a request: stop, whoever uses the server
     hold         a request: do not stop for want of users
     hurry        a request: stop as soon as the last user has gone
@@ -32,7 +32,6 @@ POLL_SECONDS = 0.2
 QUICK_DEATH_SECONDS = 3.0
 QUICK_DEATHS = 4
 REQUESTS = ("stop", "hold", "hurry", "down")
-FAST, IMMEDIATE = signal.SIGINT, signal.SIGQUIT  # what PostgreSQL calls these two ways to stop
 
 
 def lock(path: Path) -> int:
@@ -139,55 +138,45 @@ class Supervisor:
         aside.replace(self.folder / "endpoint")
 
 
-class PostgresSupervisor(Supervisor):
-    """Runs `postgres` as a child."""
+class ProcessSupervisor(Supervisor):
+    """Runs the server as a child."""
 
     server: subprocess.Popen[bytes] | None = None
+    stops: tuple[tuple[signal.Signals, float], ...] = ((signal.SIGTERM, 20), (signal.SIGKILL, 5))
 
     def start(self) -> None:
-        if self.server is None:
-            # Nobody but us holds the server's lock, so this file is of a server long gone, and the
-            # process id in it may by now be somebody else's, which would keep PostgreSQL from
-            # starting.
-            (self.folder / "cluster/data/postmaster.pid").unlink(missing_ok=True)
-        port = self.specification["port"] or self.free_port()
-        self.server = subprocess.Popen(
-            [*self.specification["command"], "-p", str(port)],
+        port = self.specification["port"] or free_port(self.folder)
+        self.server = self.child(self.command(port))
+        (self.folder / "port").write_text(str(port))
+        self.publish("127.0.0.1", port, process=self.server.pid)
+
+    def command(self, port: int) -> list[str]:
+        return [word.replace("{port}", str(port)) for word in self.specification["command"]]
+
+    def child(self, command: list[str]) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            command,
             stdin=subprocess.DEVNULL,
-            cwd="/",
+            cwd=self.specification.get("directory", "/"),
             env=self.specification["environment"],
             pass_fds=[self.server_lock],
             start_new_session=True,
-            preexec_fn=stop_when_parent_dies,  # noqa: PLW1509  (we have one thread)
+            preexec_fn=self.stop_when_parent_dies,  # noqa: PLW1509  (we have one thread)
             **self.specification["run_as"],
         )
-        (self.folder / "port").write_text(str(port))
-        self.publish("127.0.0.1", port, postmaster=self.server.pid)
 
-    def free_port(self) -> int:
-        """The port of last time if it is free, so that a kernel's engine finds the server again."""
-        try:
-            last = int((self.folder / "port").read_text())
-        except (OSError, ValueError):
-            last = 0
-        for port in (last, 0):
-            with socket.socket() as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                try:
-                    probe.bind(("127.0.0.1", port))
-                except OSError:
-                    continue
-                return int(probe.getsockname()[1])
-        sys.exit("no free port on 127.0.0.1")
+    def stop_when_parent_dies(self) -> None:
+        """Have Linux stop this process when its parent is killed. Other systems cannot."""
+        if sys.platform == "linux":
+            pr_set_pdeathsig = 1
+            ctypes.CDLL(None).prctl(pr_set_pdeathsig, self.stops[0][0])
 
     def is_alive(self) -> bool:
         return self.server is not None and self.server.poll() is None
 
     def stop(self) -> None:
-        requests = [(FAST, 20), (IMMEDIATE, 5), (signal.SIGKILL, 5)]
-        if self.specification["throw_away"]:
-            del requests[0]  # it would only write down what is about to be removed
-        for request, seconds in requests:
+        # In good order a server would only write down what is about to be removed.
+        for request, seconds in self.stops[1 if self.specification["throw_away"] else 0 :]:
             if self.server is None or not self.is_alive():
                 return
             self.server.send_signal(request)
@@ -195,11 +184,51 @@ class PostgresSupervisor(Supervisor):
                 self.server.wait(seconds)
 
 
-def stop_when_parent_dies() -> None:
-    """Have Linux stop this process when its parent is killed. Other systems cannot."""
-    if sys.platform == "linux":
-        pr_set_pdeathsig = 1
-        ctypes.CDLL(None).prctl(pr_set_pdeathsig, FAST)
+class PostgresSupervisor(ProcessSupervisor):
+    # What PostgreSQL calls a fast and an immediate shutdown come first.
+    stops = ((signal.SIGINT, 20), (signal.SIGQUIT, 5), (signal.SIGKILL, 5))
+
+    def start(self) -> None:
+        if self.server is None:
+            # Nobody but us holds the server's lock, so this file is of a server long gone, and the
+            # process id in it may by now be somebody else's, which would keep PostgreSQL from
+            # starting.
+            (self.folder / "cluster/data/postmaster.pid").unlink(missing_ok=True)
+        super().start()
+
+
+class ServiceSupervisor(ProcessSupervisor):
+    """Runs a server with a program that has to run beside it, if it needs one."""
+
+    helper: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        if self.specification["helper"] and (self.helper is None or self.helper.poll() is not None):
+            self.helper = self.child(self.specification["helper"])
+        super().start()
+
+    def stop(self) -> None:
+        super().stop()
+        if self.helper is not None:
+            self.helper.kill()
+            self.helper.wait()
+
+
+def free_port(folder: Path | None = None) -> int:
+    """The folder's port of last time if it is free, so that clients find the server again."""
+    try:
+        last = int((folder / "port").read_text()) if folder else 0
+    except (OSError, ValueError):
+        last = 0
+    for port in (last, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    sys.exit("no free port on 127.0.0.1")
 
 
 def remove_shared_memory(postmaster_file: Path) -> None:
@@ -215,7 +244,7 @@ def remove_shared_memory(postmaster_file: Path) -> None:
 def supervise(kind: type[Supervisor]) -> None:
     """Supervise in a process that belongs to nobody, and return from this one at once."""
     os.umask(0o077)
-    supervisor = kind(json.loads(sys.argv[1]))
+    supervisor = kind(json.loads(sys.argv[-1]))
     if os.fork():
         os._exit(0)
 
@@ -229,4 +258,4 @@ def supervise(kind: type[Supervisor]) -> None:
 
 
 if __name__ == "__main__":
-    supervise(PostgresSupervisor)
+    supervise(ServiceSupervisor if "--service" in sys.argv else PostgresSupervisor)

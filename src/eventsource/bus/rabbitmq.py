@@ -68,6 +68,11 @@ class RabbitMQEventBus(BrokerEventBus):
     the consumers of a group RabbitMQ serves one at a time, which keeps events in order, and turns
     to the next when it leaves or dies. The queues are quorum queues: they survive the death of a
     server, and replicate in a cluster. What takes 20 consumers down becomes a dead letter too.
+
+    RabbitMQ (seen in 3.10) writes down a second late that there is a new quorum queue. If the only
+    server that has it dies within that second, the queue comes back empty, and without a leader:
+    nobody gets its events until an operator deletes it. So start the consumers before you publish
+    anything that matters, once, and in production keep queues on three servers.
     """
 
     def __init__(
@@ -159,13 +164,13 @@ class RabbitMQEventBus(BrokerEventBus):
         async with self._open_channel() as channel:
             incoming: asyncio.Queue[AbstractIncomingMessage | None] = asyncio.Queue()
             channel.close_callbacks.add(lambda *_: incoming.put_nowait(None))
-            # A server that is starting may take the request and never answer it.
-            async with asyncio.timeout(_TIMEOUT_SECONDS):
-                await channel.set_qos(prefetch_count=_PREFETCH)
-                queue = await self._declare_queue(channel)
-                exchange = await channel.get_exchange(self.config.exchange_name, ensure=False)
-                await queue.bind(exchange, "#")
-                await queue.consume(incoming.put)
+            try:
+                async with asyncio.timeout(_TIMEOUT_SECONDS):
+                    await self._subscribe(channel, incoming)
+            except TimeoutError as error:  # RabbitMQ keeps the request until there is a leader
+                raise EventBusConnectionError(
+                    f"RabbitMQ: queue '{self.config.queue_name}' has no leader that answers."
+                ) from error
             self._ready.set()
             while not self._stopping.is_set():
                 message = await self._unless_stopping(incoming.get())
@@ -173,6 +178,15 @@ class RabbitMQEventBus(BrokerEventBus):
                     await self._handle(channel, message)
                 elif channel.is_closed:
                     raise ConnectionError("the channel was closed")
+
+    async def _subscribe(
+        self, channel: "AbstractChannel", incoming: "asyncio.Queue[AbstractIncomingMessage | None]"
+    ) -> None:
+        await channel.set_qos(prefetch_count=_PREFETCH)
+        queue = await self._declare_queue(channel)
+        exchange = await channel.get_exchange(self.config.exchange_name, ensure=False)
+        await queue.bind(exchange, "#")
+        await queue.consume(incoming.put)
 
     async def _handle(self, channel: "AbstractChannel", message: "AbstractIncomingMessage") -> None:
         letter = await self._process(_incoming(message))
