@@ -1,6 +1,7 @@
 """docker-compose.yml, read as text: what holds for every server in it."""
 
 import pathlib
+import re
 
 import pytest
 import yaml
@@ -8,6 +9,7 @@ import yaml
 from tutorial_support.database.cluster import SETTINGS
 from tutorial_support.database.container import IMAGE
 from tutorial_support.database.databases import COURSE_DATABASE
+from tutorial_support.services.kinds import KINDS, Kind
 
 COMPOSE = yaml.safe_load((pathlib.Path(__file__).parents[2] / "docker-compose.yml").read_text())
 SERVICES = COMPOSE["services"]
@@ -34,3 +36,13 @@ def test_the_database_is_the_one_that_the_course_starts_by_itself():
     assert database["environment"]["POSTGRES_DB"] == COURSE_DATABASE
     for name in ("max_connections", "wal_level", "timezone"):
         assert f"-c {name}={SETTINGS[name]}" in database["command"]
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+def test_the_url_the_course_tells_for_docker_is_the_one_that_compose_opens(kind: Kind):
+    (port,) = SERVICES[kind.profile]["ports"]
+    default = re.search(r"_PORT:-(\d+)}", port)
+
+    assert kind.profile in SERVICES[kind.profile]["profiles"]
+    assert default
+    assert f"localhost:{default[1]}" in kind.example
