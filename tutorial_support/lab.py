@@ -12,6 +12,8 @@ from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 from uuid import NAMESPACE_URL, UUID, uuid5
 
+from pydantic import ValidationError
+
 from eventsource.testing import eventually as eventually  # noqa: PLC0414  # also of the lab
 
 T = TypeVar("T")
@@ -80,8 +82,14 @@ class expect:  # noqa: N801  (reads as a word: with expect(OptimisticLockError):
 
 
 def one_line(error: BaseException) -> str:
-    """An error's type and the first line of its message, UUIDs shortened."""
+    """An error's type and the first line of its message, UUIDs shortened.
+
+    Pydantic's first line tells how many problems there are; here it is which.
+    """
     message = next(iter(str(error).strip().splitlines()), "")
+    if isinstance(error, ValidationError):
+        told = (f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+        message = f"{error.title}: {'; '.join(told)}"
     short = _LONG_UUID.sub(r"\1", message)
     return f"{type(error).__name__}: {short}" if short else type(error).__name__
 

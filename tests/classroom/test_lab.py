@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
+from pydantic import BaseModel, ValidationError
 
 from tutorial_support.lab import Clock, Ids, Steps, check, eventually, expect, race
 
@@ -40,6 +41,20 @@ def test_an_expected_error_is_one_stable_line(capsys: pytest.CaptureFixture[str]
         raise ValueError(f"version 3 of {UUID(int=5)}\nBackground: none")
     assert capsys.readouterr().out == "ValueError: version 3 of 00000000\n"
     assert isinstance(caught.error, ValueError)
+
+
+def test_a_refused_model_says_which_fields_are_wrong(capsys: pytest.CaptureFixture[str]) -> None:
+    class Parcel(BaseModel):
+        grams: int
+        to: str
+
+    with expect(ValidationError):
+        Parcel(grams="many")  # type: ignore[arg-type,call-arg]  # the mistake under test
+    told = " ".join(capsys.readouterr().out.split())
+    assert told == (
+        "ValidationError: Parcel: grams: Input should be a valid integer, unable to parse string "
+        "as an integer; to: Field required"
+    )
 
 
 async def test_expect_works_around_await() -> None:
