@@ -67,6 +67,7 @@ from eventsource.exceptions import (
     UnreadableEventError,
 )
 from eventsource.handlers import handles
+from eventsource.monitoring import Monitor
 from eventsource.multitenancy import (
     TenantAwareRepository,
     TenantDomainEvent,
@@ -215,6 +216,7 @@ __all__ = [
     "InlineEventStore",
     "KafkaEventBus",
     "KafkaEventBusConfig",
+    "Monitor",
     "OptimisticLockError",
     "OutboxEntry",
     "OutboxPublisher",

@@ -1,4 +1,8 @@
-"""The seam for tracing: spans when OpenTelemetry is installed, nothing at all otherwise."""
+"""The seam for OpenTelemetry: spans where it is installed, nothing at all otherwise.
+
+A repository writes the trace of a save into the metadata of its events, under `TRACE_KEY`. Whoever
+handles an event, in whatever process and however much later, continues that trace.
+"""
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -11,9 +15,13 @@ OTEL_AVAILABLE: Final = find_spec("opentelemetry") is not None
 ATTR_AGGREGATE_ID: Final = "eventsource.aggregate.id"
 ATTR_AGGREGATE_TYPE: Final = "eventsource.aggregate.type"
 ATTR_EVENT_COUNT: Final = "eventsource.event.count"
+ATTR_EVENT_ID: Final = "eventsource.event.id"
 ATTR_EVENT_TYPE: Final = "eventsource.event.type"
 ATTR_EXPECTED_VERSION: Final = "eventsource.expected_version"
 ATTR_FROM_VERSION: Final = "eventsource.from_version"
+ATTR_PROJECTION_NAME: Final = "eventsource.projection.name"
+
+TRACE_KEY: Final = "trace"
 
 Attributes = Mapping[str, str | int | float | bool]
 
@@ -33,7 +41,8 @@ class Tracer(Protocol):
     ) -> AbstractContextManager[Any]:
         """A context manager around the work; it yields the span, or None.
 
-        `parent` are headers that `inject` gave in another process: the span continues its trace.
+        `parent` are headers that `inject` gave elsewhere: the span continues that trace, below the
+        current span if it is a part of it already.
         """
         ...
 
@@ -68,7 +77,8 @@ class OpenTelemetryTracer:
 
     def __init__(self, name: str) -> None:
         # Imported here: importing eventsource must not import OpenTelemetry.
-        self._tracer = import_module("opentelemetry.trace").get_tracer(name)
+        self._trace = import_module("opentelemetry.trace")
+        self._tracer = self._trace.get_tracer(name)
         self._propagate = import_module("opentelemetry.propagate")
 
     def span(
@@ -78,10 +88,19 @@ class OpenTelemetryTracer:
         *,
         parent: Mapping[str, str] | None = None,
     ) -> AbstractContextManager[Any]:
-        context = self._propagate.extract(parent) if parent else None
+        context = self._continued(parent) if parent else None
         span: AbstractContextManager[Any]
         span = self._tracer.start_as_current_span(name, context=context, attributes=attributes)
         return span
+
+    def _continued(self, headers: Mapping[str, str]) -> Any:
+        """The context to start a span in; None for the current one."""
+        context = self._propagate.extract(headers)
+        return None if self._trace_id(context) == self._trace_id(None) else context
+
+    def _trace_id(self, context: Any) -> int:
+        trace_id: int = self._trace.get_current_span(context).get_span_context().trace_id
+        return trace_id
 
     def inject(self) -> dict[str, str]:
         headers: dict[str, str] = {}
@@ -92,3 +111,16 @@ class OpenTelemetryTracer:
 def create_tracer(name: str, enable_tracing: bool = True) -> Tracer:
     """A tracer for the module `name`: OpenTelemetry's where installed and wanted."""
     return OpenTelemetryTracer(name) if enable_tracing and OTEL_AVAILABLE else NullTracer()
+
+
+def trace_of(metadata: Mapping[str, Any]) -> dict[str, str]:
+    """The trace that an event's metadata carries, as headers; empty if it carries none."""
+    headers = metadata.get(TRACE_KEY)
+    return dict(headers) if isinstance(headers, Mapping) else {}
+
+
+def create_meter(enabled: bool = True) -> Any:
+    """OpenTelemetry's meter of this library where installed and wanted, else None."""
+    if not (enabled and OTEL_AVAILABLE):
+        return None
+    return import_module("opentelemetry.metrics").get_meter("eventsource")

@@ -303,7 +303,7 @@ async def test_each_event_is_a_span(store: InMemoryEventStore) -> None:
         enabled = True
         seen: list[tuple[str, object]] = []  # noqa: RUF012
 
-        def span(self, name: str, attributes: object = None) -> object:
+        def span(self, name: str, attributes: object = None, *, parent: object = None) -> object:
             self.seen.append((name, attributes))
             return nullcontext()
 

@@ -19,6 +19,7 @@ from eventsource.observability import (
     ATTR_AGGREGATE_ID,
     ATTR_AGGREGATE_TYPE,
     ATTR_EVENT_COUNT,
+    TRACE_KEY,
     Tracer,
     create_tracer,
 )
@@ -143,6 +144,7 @@ class AggregateRepository(Generic[TAggregate]):
         if not events:
             return
         with self._tracer.span("eventsource.repository.save", self._attributes_of_save(aggregate)):
+            events = self._traced(events)
             await self._append(aggregate, events, transaction)
             if transaction is None:
                 await self._announce(aggregate, events)
@@ -197,6 +199,7 @@ class AggregateRepository(Generic[TAggregate]):
             await self.save(aggregate)
             return aggregate
         with self._tracer.span("eventsource.repository.save", self._attributes_of_save(aggregate)):
+            events = self._traced(events)
             await self._append(aggregate, events)
             # Of two appends of one event by the same command the store takes the first and calls
             # the second a repetition: then theirs is stored, and ours never was.
@@ -209,6 +212,13 @@ class AggregateRepository(Generic[TAggregate]):
                 return await self.load(aggregate.aggregate_id)
             await self._announce(aggregate, events)
         return aggregate
+
+    def _traced(self, events: list[DomainEvent]) -> list[DomainEvent]:
+        """The events, with the trace of this save for those who will handle them."""
+        headers = self._tracer.inject()
+        return [
+            event.with_metadata(**{TRACE_KEY: headers}) if headers else event for event in events
+        ]
 
     async def _append(
         self, aggregate: TAggregate, events: list[DomainEvent], transaction: Any = None

@@ -9,7 +9,7 @@ from typing import Final, Self
 from eventsource.events.base import DomainEvent
 from eventsource.events.registry import EventRegistry
 from eventsource.exceptions import EventBusError, EventSourceError
-from eventsource.observability import Tracer
+from eventsource.observability import ATTR_EVENT_ID, ATTR_EVENT_TYPE, Tracer, trace_of
 from eventsource.serialization import EventReader, encode
 
 _REASON: Final = "dlq_reason"
@@ -72,11 +72,23 @@ def to_message(event: DomainEvent, tracer: Tracer) -> Message:
         "aggregate_id": str(event.aggregate_id),
         "aggregate_type": event.aggregate_type,
         "occurred_at": event.occurred_at.isoformat(),
-        **tracer.inject(),
+        **_trace_headers(event, tracer),
     }
     if event.tenant_id is not None:
         headers["tenant_id"] = str(event.tenant_id)
     return Message(headers, encode(event).encode())
+
+
+def _trace_headers(event: DomainEvent, tracer: Tracer) -> dict[str, str]:
+    """The trace that the event was stored in goes on; without one, that of the publisher.
+
+    A batch holds events of many traces, so each gets a span of its own.
+    """
+    if not (carried := trace_of(event.metadata)):
+        return tracer.inject()
+    attributes = {ATTR_EVENT_ID: str(event.event_id), ATTR_EVENT_TYPE: event.event_type}
+    with tracer.span("eventsource.event_bus.create", attributes, parent=carried):
+        return tracer.inject() or carried
 
 
 def to_event(message: Message, registry: EventRegistry) -> DomainEvent:

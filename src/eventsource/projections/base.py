@@ -13,7 +13,14 @@ from uuid import UUID
 
 from eventsource.events.base import DomainEvent
 from eventsource.exceptions import ProjectionLagError
-from eventsource.observability import Tracer, create_tracer
+from eventsource.observability import (
+    ATTR_EVENT_ID,
+    ATTR_EVENT_TYPE,
+    ATTR_PROJECTION_NAME,
+    Tracer,
+    create_tracer,
+    trace_of,
+)
 from eventsource.repositories.checkpoint import CheckpointRepository, InMemoryCheckpointRepository
 from eventsource.repositories.dlq import DLQRepository
 from eventsource.stores.interface import EventStore, ReadOptions, StoredEvent
@@ -239,12 +246,14 @@ class CheckpointTrackingProjection(ABC):
             return
         token = _replaying.set(replaying)
         attributes = {
-            "eventsource.projection.name": self.projection_name,
-            "eventsource.event.id": str(event.event_id),
-            "eventsource.event.type": event.event_type,
+            ATTR_PROJECTION_NAME: self.projection_name,
+            ATTR_EVENT_ID: str(event.event_id),
+            ATTR_EVENT_TYPE: event.event_type,
         }
         try:
-            with self._tracer.span("eventsource.projection.handle", attributes):
+            with self._tracer.span(
+                "eventsource.projection.handle", attributes, parent=trace_of(event.metadata)
+            ):
                 await self._dispatch(event, transaction)
         except Exception as error:
             raise HandlerFailedError(error) from error

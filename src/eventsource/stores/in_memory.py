@@ -22,6 +22,7 @@ from eventsource.observability import (
     create_tracer,
 )
 from eventsource.serialization import EventReader, encode
+from eventsource.stores.append_counter import append_counter
 from eventsource.stores.append_rule import (
     ExclusiveAppend,
     Taken,
@@ -97,6 +98,7 @@ class InMemoryEventStore(EventStore):
         self._strict_registry = event_registry
         self._registry = event_registry or default_registry
         self._tracer = tracer or create_tracer(__name__, enable_tracing)
+        self._count = append_counter(enable_tracing)
         self._reader = EventReader(self._registry, DefaultTypeConverter())
         self._rows: list[_Row] = []
         self._by_id: dict[UUID, _Row] = {}
@@ -117,14 +119,17 @@ class InMemoryEventStore(EventStore):
         if transaction is not None:
             raise TypeError("InMemoryEventStore has no transactions to join; leave transaction out")
         check_expected_version(expected_version)
-        with self._tracer.span(
-            "inmemory_event_store.append_events",
-            {
-                ATTR_AGGREGATE_ID: str(aggregate_id),
-                ATTR_AGGREGATE_TYPE: aggregate_type,
-                ATTR_EVENT_COUNT: len(events),
-                ATTR_EXPECTED_VERSION: expected_version,
-            },
+        with (
+            self._tracer.span(
+                "inmemory_event_store.append_events",
+                {
+                    ATTR_AGGREGATE_ID: str(aggregate_id),
+                    ATTR_AGGREGATE_TYPE: aggregate_type,
+                    ATTR_EVENT_COUNT: len(events),
+                    ATTR_EXPECTED_VERSION: expected_version,
+                },
+            ),
+            self._count(aggregate_type, len(events)),
         ):
             batch = check_batch(aggregate_id, aggregate_type, events)
             for event in batch:

@@ -22,6 +22,7 @@ from eventsource.observability import (
 )
 from eventsource.serialization import EventReader
 from eventsource.stores import postgresql_statements as sql
+from eventsource.stores.append_counter import append_counter
 from eventsource.stores.append_rule import check_batch, check_expected_version
 from eventsource.stores.interface import (
     AppendResult,
@@ -72,6 +73,7 @@ class PostgreSQLEventStore(EventStore):
         self._pool = AsyncpgPool(session_factory)
         self._outbox_enabled = outbox_enabled
         self._tracer = tracer or create_tracer(__name__, enable_tracing)
+        self._count = append_counter(enable_tracing)
         self._reader = EventReader(
             event_registry or default_registry,
             type_converter
@@ -128,14 +130,17 @@ class PostgreSQLEventStore(EventStore):
         batch = check_batch(aggregate_id, aggregate_type, events)
         for event in batch:
             self._reader.registry.get(event.event_type)  # or nobody could read it again
-        with self._tracer.span(
-            "postgresql_event_store.append_events",
-            {
-                ATTR_AGGREGATE_ID: str(aggregate_id),
-                ATTR_AGGREGATE_TYPE: aggregate_type,
-                ATTR_EVENT_COUNT: len(batch),
-                ATTR_EXPECTED_VERSION: expected_version,
-            },
+        with (
+            self._tracer.span(
+                "postgresql_event_store.append_events",
+                {
+                    ATTR_AGGREGATE_ID: str(aggregate_id),
+                    ATTR_AGGREGATE_TYPE: aggregate_type,
+                    ATTR_EVENT_COUNT: len(batch),
+                    ATTR_EXPECTED_VERSION: expected_version,
+                },
+            ),
+            self._count(aggregate_type, len(batch)),
         ):
             return await self._with_table(
                 lambda table: table.append_problem(outbox=self._outbox_enabled),

@@ -22,6 +22,7 @@ from eventsource.observability import (
 from eventsource.serialization import EventReader, encode
 from eventsource.sqlite_database import Row, SQLiteDatabase, SQLiteTransaction
 from eventsource.stores import sqlite_statements as sql
+from eventsource.stores.append_counter import append_counter
 from eventsource.stores.append_rule import (
     ExclusiveAppend,
     Taken,
@@ -72,6 +73,7 @@ class SQLiteEventStore(EventStore):
         self._is_owner = self._database is not database
         self._outbox_enabled = outbox_enabled
         self._tracer = tracer or create_tracer(__name__, enable_tracing)
+        self._count = append_counter(enable_tracing)
         self._reader = EventReader(
             event_registry or default_registry,
             type_converter
@@ -128,14 +130,17 @@ class SQLiteEventStore(EventStore):
         for event in batch:
             self._reader.registry.get(event.event_type)  # or nobody could read it again
         append = ExclusiveAppend(aggregate_id, aggregate_type, expected_version)
-        with self._tracer.span(
-            "sqlite_event_store.append_events",
-            {
-                ATTR_AGGREGATE_ID: str(aggregate_id),
-                ATTR_AGGREGATE_TYPE: aggregate_type,
-                ATTR_EVENT_COUNT: len(batch),
-                ATTR_EXPECTED_VERSION: expected_version,
-            },
+        with (
+            self._tracer.span(
+                "sqlite_event_store.append_events",
+                {
+                    ATTR_AGGREGATE_ID: str(aggregate_id),
+                    ATTR_AGGREGATE_TYPE: aggregate_type,
+                    ATTR_EVENT_COUNT: len(batch),
+                    ATTR_EXPECTED_VERSION: expected_version,
+                },
+            ),
+            self._count(aggregate_type, len(batch)),
         ):
             async with self._database.transaction(transaction) as open_transaction:
                 return await self._append(open_transaction, append, batch)
