@@ -1,7 +1,7 @@
 # Every target is one line that calls the real tool. The first run installs into .venv.
 PYTHON ?= python3
 BIN = .venv/bin
-.PHONY: lab test check notebooks bench bench-course clean install
+.PHONY: lab test check notebooks html bench bench-course clean install
 
 lab: install ## JupyterLab with a running database
 	@$(BIN)/tutorial lab
@@ -14,6 +14,9 @@ check: install ## style, types, layers, notebook structure
 
 notebooks: install ## re-execute, write back only what really changed
 	@$(BIN)/tutorial refresh
+
+html: install ## the course as a web site, in build/site
+	@$(BIN)/tutorial html
 
 bench: install ## the library against raw asyncpg and against peers; QUICK=1 for a rough look
 	@$(BIN)/python -m benchmarks library $(if $(QUICK),--quick)

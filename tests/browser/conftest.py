@@ -173,12 +173,23 @@ class NotebookPage:
 
 
 @pytest.fixture
-async def open_notebook() -> AsyncIterator[Callable[[str, str], Awaitable[NotebookPage]]]:
+async def browser() -> AsyncIterator["Browser"]:
     from playwright.async_api import async_playwright
 
     path = next(filter(None, map(shutil.which, BROWSERS)), None)
     assert path, f"none of these browsers is on the PATH: {', '.join(BROWSERS)}"
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield partial(NotebookPage.open, browser)
+        yield browser
         await browser.close()
+
+
+@pytest.fixture
+def open_notebook(browser: "Browser") -> Callable[[str, str], Awaitable[NotebookPage]]:
+    return partial(NotebookPage.open, browser)
+
+
+@pytest.fixture
+def pictures(tmp_path: pathlib.Path) -> pathlib.Path:
+    """Where screenshots go: SCREENSHOTS=docs/images makes the README's."""
+    return pathlib.Path(os.environ.get("SCREENSHOTS", tmp_path)).resolve()

@@ -1,8 +1,5 @@
 """What the README promises: `make lab`, open the notebook, run it."""
 
-import os
-import pathlib
-
 import pytest
 
 from tutorial_support.lab import eventually
@@ -10,12 +7,6 @@ from tutorial_support.lab import eventually
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 
 PICTURED = "Save and load an order"
-
-
-@pytest.fixture
-def pictures(tmp_path: pathlib.Path) -> pathlib.Path:
-    """Where screenshots go: SCREENSHOTS=docs/images makes the README's."""
-    return pathlib.Path(os.environ.get("SCREENSHOTS", tmp_path)).resolve()
 
 
 async def test_a_learner_runs_all_cells_and_leaves(tutorial_lab, open_notebook, pictures):

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from ..notebooks.run import Run
 
 app = typer.Typer()
-EXECUTED = notebooks_folder().parent / "build" / "executed"
+NOTEBOOKS = notebooks_folder()
+EXECUTED = NOTEBOOKS.parent / "build" / "executed"
+SITE = NOTEBOOKS.parent / "build" / "site"
 
 Numbers = Annotated[
     list[int] | None, typer.Argument(help="Notebook numbers; all without.", show_default=False)
@@ -75,6 +77,23 @@ def _record(runs: "list[Run]") -> None:
     from ..notebooks.durations import record
 
     record({each.path: each.seconds for each in runs if not each.problem})
+
+
+@app.command()
+def html(
+    executed: Annotated[
+        Path, typer.Option(help="A folder of notebooks; those of `tutorial run`, say.")
+    ] = NOTEBOOKS,
+    into: Annotated[Path, typer.Option(help="The folder of the site.")] = SITE,
+) -> None:
+    """Build the course as a web site that needs no network. A warning is an error."""
+    from ..site import build, can_build
+
+    if not can_build():
+        console.fail("The site needs Sphinx:  pip install --group docs", code=2)
+    if not build(executed, into):
+        console.fail("Mend what Sphinx says above.")
+    console.out.print(f"Open {into / 'index.html'}", markup=False)
 
 
 @app.command()
