@@ -1,7 +1,7 @@
 """Every error of the library, in one tree under `EventSourceError`."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
 
@@ -198,6 +198,13 @@ class UnreadableEventError(SerializationError):
         self.event_id = event_id
         self.position = position
         self.reason = reason
+        self.feed_position: Any = None
+        self.event_data: str | None = None
+
+    def at(self, feed_position: object, event_data: str) -> Self:
+        """The same error, with the position to resume the feed after it and the stored text."""
+        self.feed_position, self.event_data = feed_position, event_data
+        return self
 
 
 class EventTypeNotFoundError(EventSourceError, KeyError):
@@ -308,6 +315,53 @@ class ProjectionLagError(EventSourceError, TimeoutError):
         self.position = position
         self.reached = reached
         self.timeout_seconds = timeout_seconds
+
+
+class SubscriptionError(EventSourceError):
+    """A subscription or its manager could not do what it was asked."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class SubscriptionConfigError(SubscriptionError, ValueError):
+    """A setting that cannot work; the message names it."""
+
+
+class SubscriptionStateError(SubscriptionError):
+    """The subscription is in a state in which this cannot be done."""
+
+
+class SubscriptionAlreadyExistsError(SubscriptionError):
+    """The manager has a subscription of this name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"There is a subscription '{name}' already. Give this one another name: a checkpoint "
+            "goes by it."
+        )
+        self.name = name
+
+
+class EventDeliveryError(SubscriptionError):
+    """An event that a subscription gave up on; `error` is what the handler or the store raised."""
+
+    def __init__(
+        self, subscription_name: str, event_id: UUID, position: object, error: BaseException
+    ) -> None:
+        super().__init__(
+            f"Subscription {subscription_name} failed on event {event_id} at position {position}: "
+            f"{type(error).__name__}: {error}"
+        )
+        self.subscription_name = subscription_name
+        self.event_id = event_id
+        self.position = position
+        self.__cause__ = error
+
+    @property
+    def error(self) -> BaseException | None:
+        return self.__cause__
 
 
 class StreamClosedError(EventSourceError):

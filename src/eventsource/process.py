@@ -20,8 +20,9 @@ from eventsource.events.base import DomainEvent, UtcDatetime
 from eventsource.events.registry import register_event
 from eventsource.handlers import handles
 from eventsource.observability import Tracer
-from eventsource.projections.base import RetryPolicy, TenantFilter
+from eventsource.projections.base import TenantFilter
 from eventsource.projections.declarative import DeclarativeProjection
+from eventsource.projections.retries import RetryPolicy
 from eventsource.repositories.checkpoint import CheckpointRepository
 from eventsource.repositories.dlq import DLQRepository
 from eventsource.repositories.timeouts import Timeout, TimeoutRepository

@@ -177,6 +177,14 @@ def all_errors() -> list[EventSourceError]:
         exceptions.StreamClosedError(one, "Order", "X"),
         exceptions.UnhandledEventError(int, "X", ["Y"]),
         exceptions.UnreadableEventError("X", one, "1:2", "gone"),
+        exceptions.SubscriptionError("no"),
+        exceptions.SubscriptionConfigError("no"),
+        exceptions.SubscriptionStateError("no"),
+        exceptions.SubscriptionAlreadyExistsError("sales"),
+        exceptions.EventDeliveryError("sales", one, "1:2", ValueError("no")),
+        exceptions.TagConflictError("order:1", 3),
+        exceptions.TenantContextNotSetError(),
+        exceptions.TenantMismatchError(one, two, [one, two]),
     ]
 
 

@@ -2,11 +2,9 @@
 
 import asyncio
 import logging
-import random
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
@@ -21,6 +19,11 @@ from eventsource.observability import (
     create_tracer,
     trace_of,
 )
+from eventsource.projections.retries import (
+    HandlerFailedError,
+    RetryPolicy,
+    raising_the_handlers_error,
+)
 from eventsource.repositories.checkpoint import CheckpointRepository, InMemoryCheckpointRepository
 from eventsource.repositories.dlq import DLQRepository
 from eventsource.stores.interface import EventStore, ReadOptions, StoredEvent
@@ -33,35 +36,6 @@ TenantFilter = UUID | Callable[[], UUID | None] | None
 
 # A context variable, because events of one projection may be handled by several tasks.
 _replaying: ContextVar[bool] = ContextVar("replaying", default=False)
-
-
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
-    """How often an event is tried, and how long to wait in between: the delay grows by `factor`
-    with each failure, give or take a tenth."""
-
-    max_tries: int = 3
-    first_delay_seconds: float = 0.1
-    factor: float = 2.0
-
-    def __post_init__(self) -> None:
-        if self.max_tries < 1:
-            raise ValueError(f"max_tries must be 1 or more, not {self.max_tries}")
-        if self.first_delay_seconds < 0 or self.factor < 1:
-            raise ValueError("first_delay_seconds must be 0 or more and factor 1 or more")
-
-    def delay_seconds(self, failures: int) -> float:
-        """The wait after so many failures."""
-        delay = self.first_delay_seconds * self.factor ** (failures - 1)
-        return delay * random.uniform(0.9, 1.1)  # noqa: S311  # spreads load, keeps no secret
-
-
-class HandlerFailedError(Exception):
-    """Carries a handler's error past the code that must not take other errors for one."""
-
-    def __init__(self, error: Exception) -> None:
-        super().__init__(str(error))
-        self.error = error
 
 
 class CheckpointTrackingProjection(ABC):
@@ -131,8 +105,9 @@ class CheckpointTrackingProjection(ABC):
             after = await self.get_position()
             if after is not None and event.position <= after:
                 return
-            if await self._advance([event], after):
-                return
+            with raising_the_handlers_error():
+                if await self.advance([event], after):
+                    return
 
     async def catch_up(self, event_store: EventStore, *, batch_size: int = 500) -> int:
         """Process what the feed holds after the checkpoint; returns how many events that were.
@@ -151,8 +126,9 @@ class CheckpointTrackingProjection(ABC):
             batch = await read_batch(event_store, after, batch_size, until)
             if not batch:
                 return done
-            if await self._advance(batch, after):
-                done += len(batch)
+            with raising_the_handlers_error():
+                if await self.advance(batch, after):
+                    done += len(batch)
 
     async def follow(
         self,
@@ -219,10 +195,12 @@ class CheckpointTrackingProjection(ABC):
         effects = await checkpoints.get_position(self._effects_name) or Position.START
         return lambda stored: stored.position <= effects
 
-    async def _advance(self, batch: Sequence[StoredEvent], after: Position | None) -> bool:
+    async def advance(self, batch: Sequence[StoredEvent], after: Position | None) -> bool:
         """Process the events that follow `after` and move the checkpoint behind them.
 
         False, with the rest undone where that can be, if the checkpoint does not stand at `after`.
+        HandlerFailedError if the event after the checkpoint then fails in every try. What runs the
+        projection calls it: `catch_up`, `follow`, or a subscription.
         """
         is_replay = await self._is_replay(self._checkpoint_repo)
         for stored in batch:
@@ -234,8 +212,18 @@ class CheckpointTrackingProjection(ABC):
                 return False
         return True
 
+    async def skip(
+        self, position: Position, event_id: UUID, event_type: str, after: Position | None
+    ) -> bool:
+        """Move the checkpoint from `after` to behind an event without processing anything. False if
+        the checkpoint does not stand at `after`."""
+        return await self._checkpoint_repo.save_position(
+            self.projection_name, position, event_id, event_type, events=0
+        )
+
     async def _handle_bare(self, event: DomainEvent) -> None:
-        await self._with_retries(event, partial(self._apply, event, replaying=False))
+        with raising_the_handlers_error():
+            await self._with_retries(event, partial(self._apply, event, replaying=False))
         await self._checkpoint_repo.update_checkpoint(
             self.projection_name, event.event_id, event.event_type
         )
@@ -279,7 +267,7 @@ class CheckpointTrackingProjection(ABC):
             except HandlerFailedError as failure:
                 if tries == self._retry_policy.max_tries:
                     await self._bury(event, failure.error, tries)
-                    raise failure.error from None
+                    raise
             await asyncio.sleep(self._retry_policy.delay_seconds(tries))
 
     async def _bury(self, event: DomainEvent, error: Exception, tries: int) -> None:

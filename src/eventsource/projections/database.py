@@ -4,11 +4,17 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, ClassVar
+from uuid import UUID
 
 from eventsource.events.base import DomainEvent
 from eventsource.observability import Tracer
-from eventsource.projections.base import HandlerFailedError, RetryPolicy, TenantFilter
+from eventsource.projections.base import TenantFilter
 from eventsource.projections.declarative import DeclarativeProjection
+from eventsource.projections.retries import (
+    HandlerFailedError,
+    RetryPolicy,
+    raising_the_handlers_error,
+)
 from eventsource.projections.transactions import (
     ReadModelDatabase,
     ReadModelSource,
@@ -91,7 +97,7 @@ class DatabaseProjection(DeclarativeProjection):
         if handler := self._find_handler(event):
             await handler.call(self, event, transaction)
 
-    async def _advance(self, batch: Sequence[StoredEvent], after: Position | None) -> bool:
+    async def advance(self, batch: Sequence[StoredEvent], after: Position | None) -> bool:
         if len(batch) == 1:
             return await self._with_retries(batch[0].event, partial(self._commit, batch, after))
         try:
@@ -99,10 +105,23 @@ class DatabaseProjection(DeclarativeProjection):
         except HandlerFailedError:
             return await self._advance_singly(batch, after)
 
+    async def skip(
+        self, position: Position, event_id: UUID, event_type: str, after: Position | None
+    ) -> bool:
+        async with self.database.transaction() as transaction:
+            # A reset that came between must not be overtaken.
+            await self.database.lock(transaction, self.projection_name)
+            checkpoints = self.database.checkpoints(transaction)
+            if await checkpoints.get_position(self.projection_name) != after:
+                return False
+            return await checkpoints.save_position(
+                self.projection_name, position, event_id, event_type, events=0
+            )
+
     async def _advance_singly(self, batch: Sequence[StoredEvent], after: Position | None) -> bool:
         """Up to the event that fails, which then is tried alone."""
         for stored in batch:
-            if not await self._advance([stored], after):
+            if not await self.advance([stored], after):
                 return False
             after = stored.position
         return True
@@ -144,7 +163,8 @@ class DatabaseProjection(DeclarativeProjection):
                     self.projection_name, event.event_id, event.event_type
                 )
 
-        await self._with_retries(event, work)
+        with raising_the_handlers_error():
+            await self._with_retries(event, work)
 
     @asynccontextmanager
     async def _in_schema(self, transaction: Any) -> AsyncIterator[None]:

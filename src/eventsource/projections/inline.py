@@ -8,8 +8,8 @@ from uuid import UUID
 
 from eventsource.events.base import DomainEvent
 from eventsource.exceptions import ProjectionError
-from eventsource.projections.base import HandlerFailedError
 from eventsource.projections.database import DatabaseProjection
+from eventsource.projections.retries import HandlerFailedError
 from eventsource.projections.transactions import ReadModelDatabase
 from eventsource.stores.interface import AppendResult, EventStore
 from eventsource.stores.wrapper import EventStoreWrapper

@@ -6,12 +6,9 @@ import random
 from typing import Any
 
 from eventsource.exceptions import DatabaseError, ProjectionError
-from eventsource.projections.base import (
-    CheckpointTrackingProjection,
-    HandlerFailedError,
-    read_batch,
-)
+from eventsource.projections.base import CheckpointTrackingProjection, read_batch
 from eventsource.projections.database import DatabaseProjection, quoted
+from eventsource.projections.retries import HandlerFailedError
 from eventsource.projections.transactions import PostgreSQLReadModels
 from eventsource.repositories.checkpoint import CheckpointRepository
 from eventsource.stores.interface import EventStore

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from eventsource.events.base import DomainEvent
 from eventsource.events.registry import EventRegistry, default_registry
-from eventsource.exceptions import PositionNotFoundError
+from eventsource.exceptions import PositionNotFoundError, UnreadableEventError
 from eventsource.observability import (
     ATTR_AGGREGATE_ID,
     ATTR_AGGREGATE_TYPE,
@@ -275,9 +275,11 @@ class InMemoryEventStore(EventStore):
         )
 
     def _stored(self, row: _Row) -> StoredEvent:
-        return StoredEvent(
-            self._event(row), row.stream_id, row.version, row.position, row.stored_at
-        )
+        try:
+            event = self._event(row)
+        except UnreadableEventError as error:
+            raise error.at(Position(0, row.position), row.payload) from error.__cause__
+        return StoredEvent(event, row.stream_id, row.version, row.position, row.stored_at)
 
 
 def _row(event: DomainEvent, position: int) -> _Row:

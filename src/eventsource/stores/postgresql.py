@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_sessionm
 from eventsource.asyncpg_pool import AsyncpgPool, AsyncpgTransaction, Executor, Row
 from eventsource.events.base import DomainEvent
 from eventsource.events.registry import EventRegistry, default_registry
-from eventsource.exceptions import DatabaseError, SchemaError
+from eventsource.exceptions import DatabaseError, SchemaError, UnreadableEventError
 from eventsource.observability import (
     ATTR_AGGREGATE_ID,
     ATTR_AGGREGATE_TYPE,
@@ -248,12 +248,15 @@ class PostgreSQLEventStore(EventStore):
         aggregate_id, aggregate_type, event_type, version = row[:4]
         stored_at, payload, global_position, transaction = row[4:]
         stream_id = stream_id_of(aggregate_id, aggregate_type)
-        event = self._reader.read(
-            event_type,
-            payload,
-            lambda: f"{stream_id}/{version}, position {Position(transaction, global_position)}",
-            version=version,
-        )
+        try:
+            event = self._reader.read(
+                event_type,
+                payload,
+                lambda: f"{stream_id}/{version}, position {Position(transaction, global_position)}",
+                version=version,
+            )
+        except UnreadableEventError as error:
+            raise error.at(Position(transaction, global_position), payload) from error.__cause__
         return StoredEvent(event, stream_id, version, global_position, stored_at, transaction)
 
     async def _fetch(

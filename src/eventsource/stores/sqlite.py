@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 from eventsource.events.base import DomainEvent
 from eventsource.events.registry import EventRegistry, default_registry
-from eventsource.exceptions import PositionNotFoundError
+from eventsource.exceptions import PositionNotFoundError, UnreadableEventError
 from eventsource.observability import (
     ATTR_AGGREGATE_ID,
     ATTR_AGGREGATE_TYPE,
@@ -257,12 +257,15 @@ class SQLiteEventStore(EventStore):
         )
 
     def _stored(self, row: Row) -> StoredEvent:
-        event = self._reader.read(
-            row["event_type"],
-            row["payload"],
-            lambda: f"{_stream_id(row)}/{row['version']}, position {row['global_position']}",
-            version=row["version"],
-        )
+        try:
+            event = self._reader.read(
+                row["event_type"],
+                row["payload"],
+                lambda: f"{_stream_id(row)}/{row['version']}, position {row['global_position']}",
+                version=row["version"],
+            )
+        except UnreadableEventError as error:
+            raise error.at(Position(0, row["global_position"]), row["payload"]) from error.__cause__
         return StoredEvent(
             event,
             _stream_id(row),

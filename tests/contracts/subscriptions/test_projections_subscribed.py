@@ -1,0 +1,83 @@
+"""A projection as a subscriber: its checkpoint is its own, so each event counts once."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from eventsource import RetryPolicy, SubscriptionManager, handles
+from tests.contracts.subscriptions.conftest import QUICK, Log, quick
+from tests.till import ArticleSold, Sold, sell
+from tutorial_support.lab import eventually
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def backend(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+class Fussy(Sold):
+    projection_name = "Sold"
+    rotten = {"worm"}  # noqa: RUF012
+
+    @handles(ArticleSold)
+    async def _count(self, transaction: Any, event: ArticleSold) -> None:
+        await super()._count(transaction, event)
+        if event.article in self.rotten:
+            raise ValueError("a worm")
+
+
+async def subscribed(manager: SubscriptionManager, log: Log, kind: type[Sold] = Sold) -> Sold:
+    projection = kind(log.database, retry_policy=QUICK)
+    await projection.setup()
+    await manager.subscribe(projection, quick(batch_size=4))
+    await manager.start()
+    return projection
+
+
+async def test_it_follows_and_can_be_waited_for(manager: SubscriptionManager, log: Log) -> None:
+    sold = await subscribed(manager, log)
+    result = await sell(log.store, "apple", "pear", "apple", "apple", "plum")
+    await sold.wait_for(result.position, timeout_seconds=20)
+    assert await sold.totals() == {"apple": 3, "pear": 1, "plum": 1}
+    assert manager.subscriptions[0].name == "Sold"
+
+
+async def test_the_event_that_fails_is_filed_and_the_others_count_once(
+    manager: SubscriptionManager, log: Log
+) -> None:
+    sold = await subscribed(manager, log, Fussy)
+    result = await sell(log.store, "apple", "worm", "apple", "pear", "worm", "apple")
+    await sold.wait_for(result.position, timeout_seconds=20)
+    assert await sold.totals() == {"apple": 3, "pear": 1}
+    letters = await log.dead_letters.get_failed_events("Sold")
+    assert [letter.event_data["article"] for letter in letters] == ["worm", "worm"]
+    await manager.wait_until_live()
+    subscription = manager.get_subscription("Sold")
+    assert (subscription.events_processed, subscription.events_failed) == (4, 2)
+
+
+async def test_managers_in_many_places_share_one_projection(
+    manager_of: Callable[..., SubscriptionManager], log: Log
+) -> None:
+    managers = [manager_of() for _ in range(3)]
+    for manager in managers:
+        sold = await subscribed(manager, log)
+    result = await sell(log.store, *["apple"] * 50)
+    await sold.wait_for(result.position, timeout_seconds=20)
+    assert await sold.totals() == {"apple": 50}
+
+
+async def test_a_reset_while_it_runs_brings_everything_again_once(
+    manager: SubscriptionManager, log: Log
+) -> None:
+    sold = await subscribed(manager, log)
+    result = await sell(log.store, *["apple"] * 10)
+    await sold.wait_for(result.position, timeout_seconds=20)
+    await Sold(log.database, retry_policy=RetryPolicy()).reset()
+    await eventually(lambda: has(sold, {"apple": 10}), timeout_seconds=20)
+    await sold.wait_for(result.position, timeout_seconds=20)
+
+
+async def has(sold: Sold, totals: dict[str, int]) -> bool:
+    return await sold.totals() == totals

@@ -1,0 +1,116 @@
+"""Settings and states of a subscription; leaders that cannot be."""
+
+import asyncio
+from itertools import product
+from typing import Any
+
+import pytest
+
+from eventsource import (
+    DomainEvent,
+    PostgreSQLLeader,
+    Subscription,
+    SubscriptionConfig,
+    SubscriptionConfigError,
+    SubscriptionError,
+    SubscriptionState,
+    SubscriptionStateError,
+)
+from eventsource.subscriptions.config import type_names
+from eventsource.subscriptions.health import lag_between
+from eventsource.types import Position
+
+S = SubscriptionState
+
+
+class Wish(DomainEvent):
+    aggregate_type: str = "Wish"
+
+
+class BigWish(Wish): ...
+
+
+class NamedWish(BigWish):
+    event_type: str = "wish.named"
+    suppress_event_type_warning = True
+
+
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        ({"start_from": "checkpoint"}, "start_from is 'beginning', 'end' or a Position"),
+        ({"start_from": 7}, "start_from"),
+        ({"batch_size": 0}, "batch_size must be more than 0"),
+        ({"poll_interval_seconds": 0}, "poll_interval_seconds"),
+        ({"processing_timeout_seconds": -1}, "processing_timeout_seconds"),
+        ({"aggregate_types": "Order"}, "collection of names"),
+        ({"event_types": Wish}, "collection of classes"),
+        ({"event_types": ["Wish"]}, "no event class"),
+    ],
+)
+def test_a_setting_that_cannot_work_is_refused_by_name(
+    settings: dict[str, Any], complaint: str
+) -> None:
+    with pytest.raises(SubscriptionConfigError, match=complaint):
+        SubscriptionConfig(**settings)
+
+
+def test_a_class_stands_for_its_subclasses_by_the_names_they_are_stored_under() -> None:
+    assert type_names([Wish]) == {"Wish", "BigWish", "wish.named"}
+    assert type_names([NamedWish]) == {"wish.named"}
+    assert type_names([]) == set()
+    assert type_names([DomainEvent]) is None
+    assert type_names(None) is None
+
+
+LEGAL = {
+    S.STARTING: {S.CATCHING_UP, S.PAUSED, S.STOPPED, S.ERROR},
+    S.CATCHING_UP: {S.LIVE, S.PAUSED, S.STOPPED, S.ERROR},
+    S.LIVE: {S.PAUSED, S.STOPPED, S.ERROR},
+    S.PAUSED: {S.CATCHING_UP, S.STOPPED, S.ERROR},
+    S.STOPPED: {S.STARTING},
+    S.ERROR: {S.STARTING, S.STOPPED},
+}
+
+
+@pytest.mark.parametrize(("before", "after"), list(product(S, S)))
+def test_moves(before: S, after: S) -> None:
+    subscription = Subscription("wishes", print, SubscriptionConfig())
+    subscription.state = before
+    if after in LEGAL[before] | {before}:
+        subscription.move_to(after)
+        assert subscription.state is after
+    else:
+        complaint = f"wishes cannot go from {before.value} to {after.value}"
+        with pytest.raises(SubscriptionStateError, match=complaint):
+            subscription.move_to(after)
+        assert subscription.state is before
+
+
+async def test_who_waits_for_a_state_hears_of_an_error_instead() -> None:
+    subscription = Subscription("wishes", print, SubscriptionConfig())
+    subscription.begin()
+    waiting = asyncio.create_task(subscription.wait_for(S.LIVE))
+    await asyncio.sleep(0)
+    subscription.last_error = ValueError("a bad wish")
+    subscription.move_to(S.ERROR)
+    with pytest.raises(SubscriptionError, match="a bad wish") as raised:
+        await waiting
+    assert raised.value.__cause__ is subscription.last_error
+    subscription.begin()
+    with pytest.raises(TimeoutError):
+        await subscription.wait_for(S.LIVE, timeout_seconds=0.01)
+
+
+def test_lag_is_zero_at_the_end_and_never_before() -> None:
+    assert lag_between(None, Position.START) == 0
+    assert lag_between(None, Position(7, 3)) == 3
+    assert lag_between(Position(7, 3), Position(7, 3)) == 0
+    assert lag_between(Position(7, 5), Position(8, 4)) == 1  # numbers out of order
+    assert lag_between(Position(7, 3), None) is None
+
+
+@pytest.mark.parametrize("setting", ["retry_seconds", "check_seconds"])
+def test_a_leader_that_never_waits_is_refused(setting: str) -> None:
+    with pytest.raises(ValueError, match=setting):
+        PostgreSQLLeader(None, "x", **{setting: 0})
