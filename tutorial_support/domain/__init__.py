@@ -1,5 +1,24 @@
 """The shop all notebooks share: the very classes that notebooks define where they teach them."""
 
 from tutorial_support.domain.orders import OrderAggregate, OrderCreated, OrderShipped, OrderState
+from tutorial_support.domain.stock import (
+    OutOfStockError,
+    Stock,
+    StockReceived,
+    StockReleased,
+    StockReserved,
+    StockState,
+)
 
-__all__ = ["OrderAggregate", "OrderCreated", "OrderShipped", "OrderState"]
+__all__ = [
+    "OrderAggregate",
+    "OrderCreated",
+    "OrderShipped",
+    "OrderState",
+    "OutOfStockError",
+    "Stock",
+    "StockReceived",
+    "StockReleased",
+    "StockReserved",
+    "StockState",
+]
