@@ -2,10 +2,12 @@
 
 import asyncio
 import inspect
+import json
 import re
+import sys
 import textwrap
-from collections.abc import Coroutine, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
@@ -184,6 +186,50 @@ async def race(
     except ExceptionGroup as errors:
         raise errors.exceptions[0] from None
     return result
+
+
+@asynccontextmanager
+async def background(*work: Coroutine[Any, Any, object]) -> AsyncIterator[None]:
+    """Let coroutines run beside the block, and cancel them at its end.
+
+    One that has failed by then raises its error there.
+    """
+    tasks = [asyncio.create_task(each) for each in work]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    for outcome in outcomes:
+        if isinstance(outcome, Exception):
+            raise outcome
+
+
+async def in_a_process(function: Callable[..., Awaitable[object]], *values: str) -> int:
+    """Run an async function of the notebook in a Python process of its own, and return its exit
+    code: 0 at its end, -9 after SIGKILL. RuntimeError if it raises.
+
+    The process gets the function's source and nothing else, so the function must import what it
+    uses. The values reach it by standard input, where no list of processes shows a password.
+    """
+    source = textwrap.dedent(inspect.getsource(function))
+    call = f"asyncio.run({function.__name__}(*json.loads(sys.stdin.readline())))"
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", f"import asyncio, json, sys\n{source}\n{call}"),
+        stdin=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        _, errors = await process.communicate(json.dumps(values).encode() + b"\n")
+    finally:
+        if process.returncode is None:
+            process.kill()
+    code = process.returncode or 0
+    if code > 0:
+        last = (errors.decode().strip().splitlines() or [f"exit code {code}"])[-1]
+        raise RuntimeError(f"{function.__name__} failed in its process: {last}")
+    return code
 
 
 class Ids:

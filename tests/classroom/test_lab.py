@@ -1,13 +1,26 @@
 """The experiments of a notebook fail when what they claim is not so."""
 
 import asyncio
+import os
+import signal
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from uuid import UUID
 
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from tutorial_support.lab import Clock, Ids, Steps, check, eventually, expect, race
+from tutorial_support.lab import (
+    Clock,
+    Ids,
+    Steps,
+    background,
+    check,
+    eventually,
+    expect,
+    in_a_process,
+    race,
+)
 
 
 def test_a_true_claim_is_printed_with_a_tick(capsys: pytest.CaptureFixture[str]) -> None:
@@ -158,3 +171,71 @@ def test_the_clock_ticks_in_utc() -> None:
         datetime(2026, 1, 1, tzinfo=UTC),
         datetime(2026, 1, 1, 0, 0, 2, tzinfo=UTC),
     ]
+
+
+async def test_background_work_ends_with_the_block() -> None:
+    seen = []
+
+    async def count() -> None:
+        while True:
+            seen.append(1)
+            await asyncio.sleep(0)
+
+    async with background(count(), count()):
+        await eventually(lambda: len(seen) > 3)
+    before = len(seen)
+    await asyncio.sleep(0)
+    assert len(seen) == before
+
+
+async def test_background_work_does_not_fail_in_silence() -> None:
+    async def fail() -> None:
+        raise ValueError("a worm")
+
+    with pytest.raises(ValueError, match="a worm"):
+        async with background(fail()):
+            await asyncio.sleep(0)
+
+
+async def test_background_work_ends_when_the_block_fails() -> None:
+    ended = asyncio.Event()
+
+    async def wait() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    async def fail() -> None:
+        async with background(wait()):
+            await asyncio.sleep(0)
+            raise KeyError("x")
+
+    with pytest.raises(KeyError):
+        await fail()
+    assert ended.is_set()
+
+
+async def dies(path: str) -> None:
+    import os
+    import signal
+
+    os.mkdir(f"{path}-{os.getpid()}")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+async def returns(_: str) -> None:
+    pass
+
+
+async def raises(value: str) -> None:
+    raise ValueError(value)
+
+
+async def test_a_function_runs_and_dies_in_a_process_of_its_own(tmp_path: Path) -> None:
+    assert await in_a_process(returns, "x") == 0
+    assert await in_a_process(dies, str(tmp_path / "pid")) == -signal.SIGKILL
+    (left,) = os.listdir(tmp_path)
+    assert left != f"pid-{os.getpid()}"
+    with pytest.raises(RuntimeError, match="raises failed in its process: ValueError: a worm"):
+        await in_a_process(raises, "a worm")

@@ -125,6 +125,20 @@ async def test_an_event_that_keeps_failing_is_filed_and_stops_the_projection(
     assert basket.articles == ["apple", "pear", "plum"]
 
 
+async def test_an_error_that_no_other_try_can_cure_is_filed_at_once(
+    store: InMemoryEventStore,
+) -> None:
+    dead_letters = InMemoryDLQRepository()
+    transient = RetryPolicy(3, 0, retry_on=lambda error: not isinstance(error, ValueError))
+    basket = Basket(None, dead_letters, transient)
+    basket.failures["apple"] = 1
+    await sell(store, "apple")
+    with pytest.raises(ValueError, match="cannot sell apple"):
+        await basket.catch_up(store)
+    (entry,) = await dead_letters.get_failed_events("Basket")
+    assert (basket.tries, entry.retry_count) == (1, 1)
+
+
 async def test_dead_letters_that_fail_do_not_hide_the_handlers_error(
     store: InMemoryEventStore, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -291,9 +305,17 @@ def test_delays_grow_and_bad_policies_are_refused() -> None:
     policy = RetryPolicy(first_delay_seconds=1, factor=3)
     assert 0.9 <= policy.delay_seconds(1) <= 1.1
     assert 8.1 <= policy.delay_seconds(3) <= 9.9
-    for bad in ({"max_tries": 0}, {"first_delay_seconds": -1}, {"factor": 0.5}):
+    for bad in ({"max_tries": 0}, {"first_delay_seconds": -1}, {"factor": 0.5}, {"jitter": 2}):
         with pytest.raises(ValueError, match=next(iter(bad))):
             RetryPolicy(**bad)
+
+
+def test_jitter_spreads_the_delays() -> None:
+    in_step = RetryPolicy(first_delay_seconds=1, jitter=0)
+    assert {in_step.delay_seconds(3) for _ in range(20)} == {4}
+    spread = [RetryPolicy(first_delay_seconds=1, jitter=1).delay_seconds(3) for _ in range(500)]
+    assert 0 <= min(spread) < 1
+    assert 7 < max(spread) <= 8
 
 
 async def test_each_event_is_a_span(store: InMemoryEventStore) -> None:

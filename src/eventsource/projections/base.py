@@ -265,7 +265,8 @@ class CheckpointTrackingProjection(ABC):
             try:
                 return await work()
             except HandlerFailedError as failure:
-                if tries == self._retry_policy.max_tries:
+                policy = self._retry_policy
+                if tries == policy.max_tries or not policy.retry_on(failure.error):
                     await self._bury(event, failure.error, tries)
                     raise
             await asyncio.sleep(self._retry_policy.delay_seconds(tries))

@@ -1,0 +1,202 @@
+"""Exercise 10.1: work and checkpoint, both or neither, whoever else is at it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+import asyncpg
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from tutorial_support.database import Database, open_database
+from tutorial_support.exercises.model import Exercise, NotYet, Wrong
+
+Advance = Callable[[AsyncEngine, int], Awaitable[object]]
+
+WAIT_SECONDS = 0.1
+TABLES = """
+CREATE TABLE tally (orders INT);
+CREATE TABLE tally_checkpoint (position INT);
+INSERT INTO tally VALUES (0);
+INSERT INTO tally_checkpoint VALUES (0);
+CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN RAISE 'the process has died here'; END $$;
+"""
+
+
+async def _check_both(advance: Advance, db: Database) -> None:
+    async with await open_database("10-both", url=db.url, empty=True) as scratch:
+        await scratch.execute(TABLES)
+        engine = create_async_engine(scratch.url)
+        try:
+            await _once_each(advance, engine, scratch)
+            await _both_or_neither(advance, engine, scratch)
+            await _against_a_rival(advance, engine, scratch)
+        finally:
+            await engine.dispose()
+
+
+async def _state(scratch: Database) -> tuple[int, int]:
+    (row,) = await scratch.fetch("SELECT orders, position FROM tally, tally_checkpoint")
+    return row["orders"], row["position"]
+
+
+async def _expect(scratch: Database, orders: int, position: int, after: str, hint: int) -> None:
+    seen = await _state(scratch)
+    if seen != (orders, position):
+        raise NotYet(
+            seen=f"{seen[0]} orders and checkpoint {seen[1]} {after}",
+            expected=f"{orders} orders and checkpoint {position}",
+            hint=hint,
+        )
+
+
+async def _once_each(advance: Advance, engine: AsyncEngine, scratch: Database) -> None:
+    await advance(engine, 3)
+    await _expect(scratch, 1, 3, "after the event at position 3", 1)
+    await advance(engine, 7)
+    await _expect(scratch, 2, 7, "after the event at position 7", 1)
+    for again in (7, 3):
+        await advance(engine, again)
+        await _expect(scratch, 2, 7, f"after the event at position {again} came again", 1)
+
+
+async def _both_or_neither(advance: Advance, engine: AsyncEngine, scratch: Database) -> None:
+    for table in ("tally", "tally_checkpoint"):
+        await scratch.execute(
+            f"CREATE TRIGGER dies BEFORE UPDATE ON {table} EXECUTE FUNCTION fail()"
+        )
+        with suppress(Exception):
+            await advance(engine, 8)
+        await scratch.execute(f"DROP TRIGGER dies ON {table}")
+        await _expect(scratch, 2, 7, f"after a crash at the change of {table}", 2)
+    await advance(engine, 8)
+    await _expect(scratch, 3, 8, "when the event came again after the crash", 2)
+
+
+async def _against_a_rival(advance: Advance, engine: AsyncEngine, scratch: Database) -> None:
+    """Another process has done event 9, and commits while ours is under way."""
+    rival = await asyncpg.connect(scratch.url.replace("+asyncpg", ""))
+    try:
+        transaction = rival.transaction()
+        await transaction.start()
+        await rival.execute("UPDATE tally_checkpoint SET position = 9")
+        await rival.execute("UPDATE tally SET orders = orders + 1")
+        ours = asyncio.ensure_future(advance(engine, 9))
+        await asyncio.wait({ours}, timeout=WAIT_SECONDS)
+        await transaction.commit()
+        (outcome,) = await asyncio.gather(ours, return_exceptions=True)
+    finally:
+        await rival.close()
+    await _expect(scratch, 4, 9, "after two processes did the event at position 9 at once", 3)
+    if isinstance(outcome, Exception):
+        raise outcome
+
+
+TEMPLATE = """
+async def advance(engine, position):
+{body}
+"""
+
+
+def _answer(body: str) -> str:
+    return TEMPLATE.format(body=body.strip("\n"))
+
+
+BOTH = Exercise(
+    id="10.1",
+    title="Both or neither, once",
+    task="""
+The tables `tally` and `tally_checkpoint` have one row each, as above. Write
+`advance(engine, position)` for the event at `position`: if the checkpoint stands before it, add 1
+to `orders` and move the checkpoint there. If the checkpoint stands there already, or further,
+change nothing. Either both change or neither does, and it must hold even when **two processes do
+the same event at the same moment**.
+""",
+    answer="advance",
+    given=("db",),
+    stub='''
+async def advance(engine, position):
+    """Count one order and move the checkpoint to `position`, if it is not there yet.
+
+    `async with engine.begin() as connection:` is one transaction, which commits at its end.
+    """
+    ...
+''',
+    hints=(
+        """
+An event that comes again must change nothing. Compare its position with the checkpoint's before
+you count, or let the UPDATE compare: `... SET position = :position WHERE position < :position`.
+""",
+        """
+Work and checkpoint belong into one block of `engine.begin()`. Two blocks are two transactions,
+and a crash can come between them.
+""",
+        """
+A SELECT does not wait for a rival who has not committed. An UPDATE with a condition does, and looks
+again when the rival has committed: `rowcount` tells whether the row was yours. `SELECT ... FOR
+UPDATE` waits too.
+""",
+    ),
+    solutions=(
+        _answer("""
+    move = "UPDATE tally_checkpoint SET position = :position WHERE position < :position"
+    async with engine.begin() as connection:
+        moved = await connection.execute(text(move), {"position": position})
+        if moved.rowcount:
+            await connection.execute(text("UPDATE tally SET orders = orders + 1"))
+"""),
+        _answer("""
+    async with engine.begin() as connection:
+        look = text("SELECT position FROM tally_checkpoint FOR UPDATE")
+        if await connection.scalar(look) >= position:
+            return
+        await connection.execute(text("UPDATE tally SET orders = orders + 1"))
+        await connection.execute(text(f"UPDATE tally_checkpoint SET position = {int(position)}"))
+"""),
+    ),
+    wrong=(
+        Wrong(
+            _answer("""
+    async with engine.begin() as connection:
+        await connection.execute(text("UPDATE tally SET orders = orders + 1"))
+        await connection.execute(text(f"UPDATE tally_checkpoint SET position = {position}"))
+"""),
+            hint=1,
+        ),
+        Wrong(
+            _answer("""
+    move = "UPDATE tally_checkpoint SET position = :position WHERE position < :position"
+    async with engine.begin() as connection:
+        moved = await connection.execute(text(move), {"position": position})
+    if moved.rowcount:
+        async with engine.begin() as connection:
+            await connection.execute(text("UPDATE tally SET orders = orders + 1"))
+"""),
+            hint=2,
+        ),
+        Wrong(
+            _answer("""
+    async with engine.begin() as connection:
+        last = await connection.scalar(text("SELECT position FROM tally_checkpoint"))
+        if last >= position:
+            return
+        await connection.execute(text("UPDATE tally SET orders = orders + 1"))
+    async with engine.begin() as connection:
+        await connection.execute(text(f"UPDATE tally_checkpoint SET position = {position}"))
+"""),
+            hint=2,
+        ),
+        Wrong(
+            _answer("""
+    async with engine.begin() as connection:
+        last = await connection.scalar(text("SELECT position FROM tally_checkpoint"))
+        if last < position:
+            await connection.execute(text("UPDATE tally SET orders = orders + 1"))
+            await connection.execute(text(f"UPDATE tally_checkpoint SET position = {position}"))
+"""),
+            hint=3,
+        ),
+    ),
+    check=_check_both,
+    time_limit_seconds=3,
+)
