@@ -13,6 +13,7 @@ from eventsource.exceptions import (
 )
 from eventsource.projections import (
     CheckpointTrackingProjection,
+    DatabaseProjection,
     DeclarativeProjection,
     RetryPolicy,
     handles,
@@ -299,6 +300,13 @@ def test_a_wrong_handler_is_refused_when_the_class_is_defined() -> None:
 
             @handles(ArticleSold)
             async def _other(self, event: ArticleSold) -> None: ...
+
+
+def test_the_name_of_one_table_is_no_tuple_of_names() -> None:
+    with pytest.raises(TypeError, match=r"Totals.tables is a tuple of names: \('totals',\)"):
+
+        class Totals(DatabaseProjection):
+            tables = "totals"
 
 
 def test_delays_grow_and_bad_policies_are_refused() -> None:

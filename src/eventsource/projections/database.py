@@ -42,6 +42,11 @@ class DatabaseProjection(DeclarativeProjection):
     inline: bool = False
     _handlers_take_context: ClassVar[bool] = True
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if isinstance(cls.tables, str):
+            raise TypeError(f"{cls.__name__}.tables is a tuple of names: ({cls.tables!r},)")
+
     def __init__(
         self,
         database: ReadModelSource,
