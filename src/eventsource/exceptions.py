@@ -417,3 +417,38 @@ class TenantMismatchError(EventSourceError):
         self.expected = expected
         self.actual = actual
         self.event_ids = tuple(event_ids)
+
+
+class PrivacyError(EventSourceError):
+    """Personal data was used in a way that would leave it unprotected, or before it was opened."""
+
+
+class DecryptionError(PrivacyError):
+    """Personal data cannot be opened: the key is wrong or missing, or the data was changed."""
+
+    def __init__(self, subject: str, place: str, reason: str) -> None:
+        super().__init__(f"Personal data of {subject} in {place} cannot be opened: {reason}.")
+        self.subject = subject
+        self.place = place
+        self.reason = reason
+
+
+class SubjectErasedError(PrivacyError):
+    """New personal data of somebody who was erased; nothing was stored."""
+
+    def __init__(self, subject: str) -> None:
+        super().__init__(
+            f"{subject} was erased, and its key with it, so nothing new about it can be stored. "
+            "Somebody who comes back is a new subject, with an id of its own."
+        )
+        self.subject = subject
+
+
+class PrivacyNotAvailableError(EventSourceError, ImportError):
+    """Personal data is used without the library that encrypts it."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Personal data needs cryptography: pip install 'eventsource-tutorial[privacy]' "
+            "installs it."
+        )

@@ -7,7 +7,17 @@ _HERE = Path(str(files(__name__)))
 _TEMPLATES = _HERE / "templates"
 
 #: The templates that make up `all`, in this order: of each backend, those that it has.
-ALL_TEMPLATES = ("events", "outbox", "checkpoints", "dlq", "inbox", "snapshots", "timeouts", "tags")
+ALL_TEMPLATES = (
+    "events",
+    "outbox",
+    "checkpoints",
+    "dlq",
+    "inbox",
+    "snapshots",
+    "timeouts",
+    "tags",
+    "personal_keys",
+)
 
 #: Of the events table; the templates record it in the database.
 SCHEMA_VERSION = 1

@@ -1,0 +1,146 @@
+"""Where the keys of persons are kept, each encrypted with a master key that is elsewhere."""
+
+import json
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+from eventsource.repositories.sql import (
+    InMemoryRepository,
+    PostgreSQLRepository,
+    SQLiteRepository,
+    SQLRepository,
+    now,
+)
+from eventsource.sqlite_database import SQLiteTransaction
+
+
+@dataclass(frozen=True, slots=True)
+class PersonalKey:
+    """The key of one person. Without `wrapped_key` the person was erased."""
+
+    subject: str
+    wrapped_key: bytes | None
+    master_key_id: str | None
+
+
+class KeyRepository(Protocol):
+    """One key for each subject, for ever: what was erased does not come back."""
+
+    async def get_keys(
+        self, subjects: Collection[str], *, transaction: Any = None
+    ) -> dict[str, PersonalKey]:
+        """Those that there are, by subject."""
+        ...
+
+    async def add_key(self, key: PersonalKey, *, transaction: Any = None) -> None:
+        """Keep it, unless the subject has a key or was erased."""
+        ...
+
+    async def replace_key(self, old: PersonalKey, new: PersonalKey) -> bool:
+        """Whether the old one was still there to be replaced."""
+        ...
+
+    async def erase_key(self, subject: str) -> None:
+        """Destroy the key, and let the subject have none from now on."""
+        ...
+
+    async def get_subjects(self, *, except_master_key_id: str) -> list[str]:
+        """Those whose key is encrypted with another master key; sorted."""
+        ...
+
+
+_GET = "SELECT subject, wrapped_key, master_key_id FROM personal_keys WHERE {subjects}"
+
+_ADD = """
+INSERT INTO personal_keys (subject, wrapped_key, master_key_id, created_at)
+VALUES ($1, $2, $3, $4)
+ON CONFLICT (subject) DO NOTHING
+"""
+
+_REPLACE = """
+UPDATE personal_keys SET wrapped_key = $3, master_key_id = $4
+WHERE subject = $1 AND wrapped_key = $2
+RETURNING 1
+"""
+
+_ERASE = """
+INSERT INTO personal_keys AS stored (subject, created_at, erased_at) VALUES ($1, $2, $2)
+ON CONFLICT (subject) DO UPDATE SET
+    wrapped_key = NULL,
+    master_key_id = NULL,
+    erased_at = coalesce(stored.erased_at, excluded.erased_at)
+"""
+
+_OTHERS = """
+SELECT subject FROM personal_keys
+WHERE wrapped_key IS NOT NULL AND master_key_id <> $1
+ORDER BY subject
+"""
+
+
+class _SQLKeyRepository(SQLRepository):
+    schema = "personal_keys"
+    _subjects: ClassVar[str] = "subject IN (SELECT value FROM json_each($1))"
+
+    async def get_keys(
+        self, subjects: Collection[str], *, transaction: Any = None
+    ) -> dict[str, PersonalKey]:
+        statement = _GET.replace("{subjects}", self._subjects)
+        rows = await self._fetch(
+            statement, self._list(subjects), transaction=self._joined(transaction)
+        )
+        keys = (
+            PersonalKey(row["subject"], row["wrapped_key"], row["master_key_id"]) for row in rows
+        )
+        return {key.subject: key for key in keys}
+
+    async def add_key(self, key: PersonalKey, *, transaction: Any = None) -> None:
+        await self._fetch(
+            _ADD,
+            key.subject,
+            key.wrapped_key,
+            key.master_key_id,
+            now(),
+            transaction=self._joined(transaction),
+        )
+
+    async def replace_key(self, old: PersonalKey, new: PersonalKey) -> bool:
+        values = old.subject, old.wrapped_key, new.wrapped_key, new.master_key_id
+        return bool(await self._fetch(_REPLACE, *values))
+
+    async def erase_key(self, subject: str) -> None:
+        await self._fetch(_ERASE, subject, now())
+
+    async def get_subjects(self, *, except_master_key_id: str) -> list[str]:
+        return [row["subject"] for row in await self._fetch(_OTHERS, except_master_key_id)]
+
+    def _list(self, subjects: Collection[str]) -> Any:
+        return json.dumps(list(subjects))
+
+    def _joined(self, transaction: Any) -> Any:
+        """None: a key outlives the transaction for which it was made, which may be undone."""
+        return None
+
+
+class InMemoryKeyRepository(InMemoryRepository, _SQLKeyRepository):
+    """For tests and first steps. Safe under concurrent tasks and threads."""
+
+
+class SQLiteKeyRepository(SQLiteRepository, _SQLKeyRepository):
+    """On a SQLiteDatabase, which you open and close. An append inside a transaction of the same
+    database makes new keys in that, because SQLite has one writer at a time."""
+
+    def _joined(self, transaction: Any) -> Any:
+        ours = isinstance(transaction, SQLiteTransaction) and transaction.database is self._source
+        return transaction if ours else None
+
+
+class PostgreSQLKeyRepository(PostgreSQLRepository, _SQLKeyRepository):
+    """On an engine or session factory, best of another database than the log's. Each call is a
+    transaction of its own, so an append inside yours needs a second connection."""
+
+    _subjects = "subject = ANY($1::text[])"
+
+    def _list(self, subjects: Collection[str]) -> list[str]:
+        return list(subjects)
