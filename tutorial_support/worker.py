@@ -1,0 +1,66 @@
+"""A service of the shop in a process of its own: `shop.Worker` starts it, to be killed.
+
+The first line of its standard input says what to do; when the input ends, so does the process.
+"""
+
+import asyncio
+import json
+import os
+import sys
+import threading
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from eventsource import DomainEvent
+from eventsource import bus as buses
+from tutorial_support import domain as domain  # noqa: PLC0414  # registers the shop's events
+
+Handler = Callable[[DomainEvent], Awaitable[None]]
+
+NOTE = """
+INSERT INTO deliveries (service, worker, event_id, order_id, event_type)
+VALUES (:service, :worker, :event_id, :order_id, :event_type)
+"""
+
+
+def notes(engine: AsyncEngine, service: str, worker: str) -> Handler:
+    """A handler whose effect is a row in `deliveries`."""
+
+    async def note(event: DomainEvent) -> None:
+        values = {"service": service, "worker": worker, "event_id": event.event_id}
+        values |= {"order_id": event.aggregate_id, "event_type": event.event_type}
+        async with engine.begin() as connection:
+            await connection.execute(text(NOTE), values)
+
+    return note
+
+
+async def work(said: dict[str, Any]) -> None:
+    config = getattr(buses, said["kind"])(**said["config"])
+    bus = getattr(buses, said["kind"].removesuffix("Config"))(config)
+    note = notes(create_async_engine(said["database_url"]), config.consumer_group, said["name"])
+    handled = 0
+
+    async def handle(event: DomainEvent) -> None:
+        nonlocal handled
+        await note(event)
+        handled += 1
+        if handled == said["hangs_at"]:
+            await asyncio.Event().wait()
+
+    bus.subscribe_to_all_events(handle)
+    await bus.start_consuming()
+
+
+def end_with_the_input() -> None:
+    sys.stdin.read()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    specification = json.loads(sys.stdin.readline())
+    threading.Thread(target=end_with_the_input, daemon=True).start()
+    asyncio.run(work(specification))
