@@ -175,8 +175,8 @@ TAKE = text("""INSERT INTO event_inbox (consumer, event_id, recorded_at)
             if await inbox.record("warehouse", event.event_id, transaction=session):
                 try:
                     await pack(event, session)
-                except Exception as error:
-                    print("will be tried again:", error)"""),
+                except Exception:
+                    pass  # the next delivery will do it"""),
             2,
         ),
         Wrong(
