@@ -1,0 +1,67 @@
+"""What the actors write: payments into accounts, and the read model of them."""
+
+from typing import Any
+
+from pydantic import BaseModel
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from eventsource import AggregateRoot, DomainEvent, register_event
+from eventsource.asyncpg_pool import executor_for
+from eventsource.projections import DatabaseProjection, handles
+
+
+@register_event
+class PaymentNoted(DomainEvent):
+    aggregate_type: str = "Account"
+    amount: int = 1
+
+
+class Balance(BaseModel):
+    total: int = 0
+    events: int = 0
+
+
+class Account(AggregateRoot[Balance]):
+    aggregate_type = "Account"
+
+    def note_payment(self, amount: int) -> PaymentNoted:
+        event = PaymentNoted(
+            aggregate_id=self.aggregate_id,
+            aggregate_version=self.get_next_version(),
+            amount=amount,
+        )
+        self.apply_event(event)
+        return event
+
+    def _get_initial_state(self) -> Balance:
+        return Balance()
+
+    def _apply(self, event: DomainEvent) -> None:
+        assert isinstance(event, PaymentNoted)
+        before = self._state or self._get_initial_state()
+        self._state = Balance(total=before.total + event.amount, events=before.events + 1)
+
+
+class Projected(DatabaseProjection):
+    """One row an event, in the order of handling: a second row would be a second effect."""
+
+    tables = ("projected",)
+
+    async def create_tables(self, transaction: AsyncConnection) -> None:
+        await executor_for(transaction).fetch(
+            "CREATE TABLE IF NOT EXISTS projected "
+            "(place BIGSERIAL PRIMARY KEY, event_id UUID NOT NULL)"
+        )
+
+    @handles(PaymentNoted)
+    async def _keep(self, transaction: Any, event: PaymentNoted) -> None:
+        await executor_for(transaction).fetch(
+            "INSERT INTO projected (event_id) VALUES ($1)", event.event_id
+        )
+
+
+#: The broker is a table, and so are a consumer's effects.
+TABLES = """
+CREATE TABLE delivered (place BIGSERIAL PRIMARY KEY, event_id UUID, stream UUID, version INTEGER);
+CREATE TABLE effects (place BIGSERIAL PRIMARY KEY, event_id UUID, stream UUID, version INTEGER);
+"""
