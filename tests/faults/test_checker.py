@@ -57,10 +57,10 @@ BROKEN = {
     ),
     "is stored 2 times": replace(good(), log=[*good().log, Stored("a", "s", 3)]),
     "wrong from version 3": replace(good(), log=[Stored("a", "s", 1, 10), Stored("b", "s", 3, 5)]),
-    "append of version 1 had ended": history(
+    "append of version 2 had ended": history(
         Append("a", "s", 5, 6, "ok"), Append("b", "s", 1, 2, "ok")
     ),
-    "read of version 0 had ended": history(Append("a", "s", 1, 2, "ok"), VersionRead("s", 0, 3, 4)),
+    "read of version 1 had ended": history(VersionRead("s", 1, 1, 2), Append("a", "s", 3, 4, "ok")),
     "skipped or reordered": replace(
         good(), records=[*good().records, FeedRead("r3", ["b"]), FeedRead("r3", ["a"])]
     ),
