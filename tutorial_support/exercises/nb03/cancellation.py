@@ -178,6 +178,7 @@ an order that was loaded from its events after a restart.
     stub=f"""{EVENT}
 class CancellableOrder(OrderAggregate):
     def cancel(self, reason, now):
+        \"\"\"Cancel, if `now` is not too late and the order waits to be shipped.\"\"\"
         ...
 """,
     hints=(
