@@ -18,7 +18,7 @@ from .database.errors import ServerUnavailable
 from .database.server import find_server, shared_server
 from .database.urls import connection_to
 from .doctor import examine
-from .paths import jupyter_environment, notebooks_folder
+from .paths import jupyter_environment, notebooks_folder, prepare_jupyterlab
 from .services.commands import app as service_commands
 
 app = typer.Typer(
@@ -41,13 +41,15 @@ def lab(
     number: Number = None,
     browser: Annotated[bool, typer.Option(help="Open a browser window.")] = True,
 ) -> None:
-    """Open JupyterLab on the notebooks, or on one of them, with the database running.
+    """Open JupyterLab on the course's index, or on a notebook, with the database running.
 
     Ctrl-C ends both.
     """
-    notebook = choose([number])[0] if number is not None else None
+    root = notebooks_folder().parent
+    shown = choose([number])[0] if number is not None else root / "README.md"
     with console.out.status("Starting PostgreSQL ..."):
         asyncio.run(_start_database())
+    prepare_jupyterlab()
     # `-y`: the first Ctrl-C ends it. The rest keeps it on this machine, and from calling home.
     command = [
         sys.executable,
@@ -55,14 +57,14 @@ def lab(
         "jupyterlab",
         "-y",
         # The clone, so that the links to what is beside the notebooks lead somewhere.
-        f"--ServerApp.root_dir={notebooks_folder().parent}",
+        f"--ServerApp.root_dir={root}",
         f"--ServerApp.preferred_dir={notebooks_folder()}",
+        f"--LabApp.default_url=/lab/tree/{shown.relative_to(root).as_posix()}",
     ]
     command += ["--ServerApp.ip=127.0.0.1", "--LabApp.news_url=None"]
     command += ["--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
     command += [] if browser else ["--no-browser"]
     command += ["--allow-root"] if sys.platform != "win32" and os.geteuid() == 0 else []
-    command += [str(notebook)] if notebook else []
     # In a terminal of JupyterLab you can type `tutorial`.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     environment = os.environ | jupyter_environment() | {"PATH": path}

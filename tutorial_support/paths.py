@@ -1,5 +1,6 @@
 """Where the course keeps its files: one cache folder per machine user, never the clone."""
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -39,3 +40,16 @@ def jupyter_environment() -> dict[str, str]:
         "MPLCONFIGDIR": str(home / "matplotlib"),
         "npm_config_cache": str(home / "npm"),  # JupyterLab asks npm, if there, where its files are
     }
+
+
+def prepare_jupyterlab() -> None:
+    """Let JupyterLab show Markdown as a page, as the course's index is one, and ask for no news."""
+    folder = Path(jupyter_environment()["JUPYTER_CONFIG_DIR"]) / "labconfig"
+    folder.mkdir(parents=True, exist_ok=True)
+    overrides = {
+        "@jupyterlab/docmanager-extension:plugin": {
+            "defaultViewers": {"markdown": "Markdown Preview"}
+        },
+        "@jupyterlab/apputils-extension:notification": {"fetchNews": "false"},
+    }
+    (folder / "default_setting_overrides.json").write_text(json.dumps(overrides))
