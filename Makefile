@@ -26,6 +26,7 @@ bench-course: install ## what a learner waits for
 
 faults: install ## kill everything at random and compare, for long; RUNS=20 SECONDS=30 SEED=1
 	@$(BIN)/python -m tests.faults.campaign --runs $(or $(RUNS),20) --seconds $(or $(SECONDS),30) --seed $(or $(SEED),1)
+	@$(BIN)/python -m tests.faults.isolation $(or $(OPERATIONS),100000)
 
 clean: ## the environment and the caches of this folder
 	@rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

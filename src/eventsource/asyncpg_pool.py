@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import URL, exc
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_sessionmaker
-from sqlalchemy.pool import PoolProxiedConnection
+from sqlalchemy.pool import PoolProxiedConnection, StaticPool
 from sqlalchemy.util import await_only, greenlet_spawn
 
 from eventsource.exceptions import DatabaseError, EventStoreConnectionError, EventStoreError
@@ -105,14 +105,18 @@ class AsyncpgPool:
             if driver.is_closed():
                 # The server went away while it lay in the pool; the next one may be new.
                 connection.invalidate()
-            elif driver.is_in_transaction():
+            elif not driver.is_in_transaction():
+                return connection
+            elif isinstance(self._engine.pool, StaticPool):
                 connection.close()
                 raise EventStoreError(
                     "The pool handed out a connection that is inside somebody's transaction. Give "
                     "the event store an engine whose connections are not shared (no StaticPool)."
                 )
             else:
-                return connection
+                # Nobody else has it: its last user was cancelled while SQLAlchemy sent BEGIN, and
+                # SQLAlchemy does not know that there is something to roll back.
+                connection.invalidate()
 
 
 async def _fetch_for(

@@ -48,6 +48,20 @@ async def test_a_connection_inside_a_transaction_is_not_used(database_url: str) 
     await engine.dispose()
 
 
+async def test_a_connection_that_came_back_in_a_transaction_is_replaced(
+    engine_of: Callable, database_url: str
+) -> None:
+    engine, ship = engine_of(database_url, pool_size=1, max_overflow=0), uuid4()
+    store = PostgreSQLEventStore(async_sessionmaker(engine))
+    connection = await engine.raw_connection()
+    # What remains when a request is cancelled while SQLAlchemy waits for the answer to its BEGIN.
+    await connection.driver_connection.execute("BEGIN")
+    connection.close()
+    await store.append_events(ship, "Ship", [AnchorDropped(aggregate_id=ship)], 0)
+    assert await store.get_stream_version(ship, "Ship") == 1
+    assert engine.pool.checkedout() == 0
+
+
 def url_with(url: str, **parts: object) -> str:
     return make_url(url).set(**parts).render_as_string(hide_password=False)
 
