@@ -10,7 +10,7 @@ test: install ## every test: units, contracts, faults, notebooks
 	@$(BIN)/python -m pytest -n auto --dist loadfile --nbval --nbval-sanitize-with tests/notebooks/sanitize.cfg --nbval-cell-timeout 60
 
 check: install ## style, types, layers, notebook structure
-	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports && $(BIN)/tutorial lint
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports && $(BIN)/bandit -q -ll -r src tutorial_support && $(BIN)/tutorial lint
 
 notebooks: install ## re-execute, write back only what really changed
 	@$(BIN)/tutorial refresh

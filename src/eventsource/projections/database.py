@@ -88,7 +88,7 @@ class DatabaseProjection(DeclarativeProjection):
             checkpoints = self.database.checkpoints(transaction)
             await self._remember_effects(checkpoints)
             for table in reversed(self.tables):
-                await self.database.fetch(transaction, f"DELETE FROM {quoted(table)}")  # noqa: S608
+                await self.database.fetch(transaction, f"DELETE FROM {quoted(table)}")  # noqa: S608  # nosec B608
             await checkpoints.reset_checkpoint(self.projection_name)
 
     async def get_position(self) -> Position | None:
