@@ -40,7 +40,7 @@ RIGHT = {
 async def _check_order(project: Project) -> None:
     _compare(project, EVENTS, 1)
     first, shipped, again, last, second = EVENTS
-    _compare(project, (second, shipped, first, again, last), 1)
+    _compare(project, (second, shipped, again, last, first), 1)
     _compare(project, (first, last, again, shipped, second), 2)
     _compare(project, (last, first, shipped, again, second), 3)
     for arrival in permutations(EVENTS):
@@ -139,6 +139,16 @@ def project(rows, event):
     if isinstance(event, OrderCreated):
         rows[event.aggregate_id] = {"customer_id": event.customer_id, "total": event.total}
     else:
+        rows[event.aggregate_id]["tracking_number"] = event.tracking_number
+""",
+            hint=1,
+        ),
+        Wrong(
+            """
+def project(rows, event):
+    if isinstance(event, OrderCreated):
+        rows[event.aggregate_id] = {"customer_id": event.customer_id, "total": event.total}
+    elif event.aggregate_id in rows:
         rows[event.aggregate_id]["tracking_number"] = event.tracking_number
 """,
             hint=1,
