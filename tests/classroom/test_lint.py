@@ -19,7 +19,7 @@ Beginner · 20 minutes · Phase 1: Foundations · 2 of 21
 
 {NAVIGATION}
 
-[Open in Binder](https://mybinder.org/v2/gh/a/b/HEAD?urlpath=lab/tree/notebooks/02-sample.ipynb)
+[![Run on Binder](../docs/images/binder.svg)](https://mybinder.org/v2/gh/a/b/HEAD?urlpath=lab/tree/notebooks/02-sample.ipynb)
 """
 LISTS = """## What you will do
 
@@ -114,6 +114,8 @@ def sample() -> NotebookNode:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(frame, "exercises_of", lambda number: EXERCISES if number == 2 else ())
     (tmp_path / "README.md").touch()
+    (tmp_path / "docs/images").mkdir(parents=True)
+    (tmp_path / "docs/images/binder.svg").touch()
     notebooks = tmp_path / "notebooks"
     notebooks.mkdir()
     (notebooks / "01-before.ipynb").touch()
@@ -184,6 +186,7 @@ BROKEN: dict[Any, list[tuple[Change, str]]] = {
         (replaced("Phase 1", "Part 1"), "the phase"),
         (replaced("2 of 21", "2nd"), "'2 of 21'"),
         (replaced("mybinder.org", "example.org"), "no Binder link"),
+        (replaced("![Run on Binder](../docs/images/binder.svg)", "Binder"), "no Binder badge"),
         (replaced("## Store", "# Store"), "only the title"),
     ],
     frame.navigation: [

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tutorial_support.exercises import exercises_of
 from tutorial_support.notebooks.files import find, number_of, parameters_cell
+from tutorial_support.notebooks.navigation import BADGE
 from tutorial_support.notebooks.page import Found, Page, links, without_code
 from tutorial_support.notebooks.refresh import exercise_places
 
@@ -29,6 +30,8 @@ def head(page: Page) -> Found:
     }.items():
         if not any(re.search(pattern, line) and "·" in line for line in first.splitlines()):
             yield 1, f"the line under the title does not say {what}; separate its parts by ' · '"
+    if BADGE not in first:
+        yield 1, "there is no Binder badge: write '[Run on Binder](...)', and run `tutorial refresh`"
     if not any("mybinder.org" in link and page.path.name in link for link in links(first)):
         yield 1, f"there is no Binder link that opens {page.path.name}"
     for cell, source in page.markdown[1:]:

@@ -14,15 +14,21 @@ _LINE = re.compile(
     r"Next: (?:\[[^\]]*\]\([^)]*\)|[^·\n]*[^·\s])"
 )
 _ROW = re.compile(r"^(\| +(\d+) \| )(?:\[([^\]]*)\]\([^)]*\)|([^|]*?))(?= +\|)", re.MULTILINE)
+_BINDER = re.compile(r"(?<!!)\[(?:Run|Open) (?:on|in) Binder\](?=\(https://mybinder)")
+BADGE = "[![Run on Binder](../docs/images/binder.svg)]"
 LAST = 21
 
 
 def sync_navigation(notebook: NotebookNode, path: Path) -> None:
-    """Let the lines 'Previous · Index · Next' at both ends link to the neighbours that exist."""
+    """Let the lines 'Previous · Index · Next' at both ends link to the neighbours that exist.
+
+    The link to Binder becomes a badge, whose picture is ours: reading asks no other site.
+    """
     names = {number_of(each): each.name for each in find(folder=path.parent)}
     number = number_of(path)
     before = _link(number - 1, names) if number > 1 else "this is the first"
     after = _link(number + 1, names) if number < LAST else "this is the last"
+    notebook.cells[0].source = _BINDER.sub(BADGE, notebook.cells[0].source)
     for cell in (notebook.cells[0], notebook.cells[-1]):
         cell.source = _LINE.sub(rf"Previous: {before} · \1 · Next: {after}", cell.source)
 

@@ -14,7 +14,8 @@ from tutorial_support.notebooks.files import number_of
 
 Found = Iterator[tuple[int, str]]  # what a rule yields: a cell, counted from 1, and a message
 _FENCE = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
-_LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+_IMAGE = r"!\[[^\]]*\]\(([^)\s]+)\)"
+_LINK = re.compile(rf"(?<!!)\[(?:{_IMAGE}|[^\]])*\]\(([^)\s]+)\)|{_IMAGE}")
 
 
 @dataclass
@@ -81,8 +82,9 @@ def without_code(source: str) -> str:
 
 
 def links(source: str) -> list[str]:
-    """The targets of the links and images in Markdown."""
-    return _LINK.findall(without_code(source))
+    """The targets of the links and images in Markdown, those of images in links too."""
+    found = _LINK.findall(without_code(source))
+    return [target for targets in found for target in targets if target]
 
 
 def output_texts(cell: NotebookNode) -> Iterator[str]:
