@@ -31,7 +31,10 @@ def head(page: Page) -> Found:
         if not any(re.search(pattern, line) and "·" in line for line in first.splitlines()):
             yield 1, f"the line under the title does not say {what}; separate its parts by ' · '"
     if BADGE not in first:
-        yield 1, "there is no Binder badge: write '[Run on Binder](...)', and run `tutorial refresh`"
+        yield (
+            1,
+            "there is no Binder badge: write '[Run on Binder](...)', and run `tutorial refresh`",
+        )
     if not any("mybinder.org" in link and page.path.name in link for link in links(first)):
         yield 1, f"there is no Binder link that opens {page.path.name}"
     for cell, source in page.markdown[1:]:
