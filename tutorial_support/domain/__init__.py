@@ -1,5 +1,23 @@
 """The shop all notebooks share: the very classes that notebooks define where they teach them."""
 
+from tutorial_support.domain.fulfilment import (
+    Fulfilment,
+    FulfilmentCancelled,
+    FulfilmentCompleted,
+    FulfilmentEvent,
+    FulfilmentManager,
+    FulfilmentPaid,
+    FulfilmentStarted,
+    FulfilmentState,
+    HopefulManager,
+    Payment,
+    PaymentReceived,
+    PaymentRefunded,
+    Shipment,
+    ShipmentFailed,
+    ShipmentRequested,
+    ShipmentSent,
+)
 from tutorial_support.domain.orders import OrderAggregate, OrderCreated, OrderShipped, OrderState
 from tutorial_support.domain.projections import CustomerTotals
 from tutorial_support.domain.stock import (
@@ -13,11 +31,27 @@ from tutorial_support.domain.stock import (
 
 __all__ = [
     "CustomerTotals",
+    "Fulfilment",
+    "FulfilmentCancelled",
+    "FulfilmentCompleted",
+    "FulfilmentEvent",
+    "FulfilmentManager",
+    "FulfilmentPaid",
+    "FulfilmentStarted",
+    "FulfilmentState",
+    "HopefulManager",
     "OrderAggregate",
     "OrderCreated",
     "OrderShipped",
     "OrderState",
     "OutOfStockError",
+    "Payment",
+    "PaymentReceived",
+    "PaymentRefunded",
+    "Shipment",
+    "ShipmentFailed",
+    "ShipmentRequested",
+    "ShipmentSent",
     "Stock",
     "StockReceived",
     "StockReleased",

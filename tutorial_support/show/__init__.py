@@ -5,5 +5,17 @@ from tutorial_support.show.figures import figure
 from tutorial_support.show.states import strip, time_travel
 from tutorial_support.show.tables import sql, stream, table
 from tutorial_support.show.timelines import timeline
+from tutorial_support.show.waterfalls import SpanRecord, waterfall
 
-__all__ = ["causes", "figure", "sql", "stream", "strip", "table", "time_travel", "timeline"]
+__all__ = [
+    "SpanRecord",
+    "causes",
+    "figure",
+    "sql",
+    "stream",
+    "strip",
+    "table",
+    "time_travel",
+    "timeline",
+    "waterfall",
+]
