@@ -411,8 +411,7 @@ class TenantMismatchError(EventSourceError):
         shown = ", ".join(map(str, event_ids[:5])) + (", ..." if len(event_ids) > 5 else "")
         owner = f"tenant {actual}" if actual else "no tenant"
         super().__init__(
-            f"The current tenant is {expected}, but {len(event_ids)} events belong to {owner}: "
-            f"{shown}."
+            f"The current tenant is {expected}, but these events belong to {owner}: {shown}."
         )
         self.expected = expected
         self.actual = actual

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import make_url, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from tutorial_support.database import Database, databases, open_database
@@ -211,3 +212,22 @@ def test_it_can_be_imported_where_there_are_no_posix_modules() -> None:
         "import tutorial_support.database, tutorial_support.cli\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+async def test_its_role_may_nothing_until_it_is_told_and_goes_with_it() -> None:
+    server = await find_server()
+    known = "SELECT 1 FROM pg_roles WHERE rolname = $1"
+    async with await open_database("11-postgresql") as database:
+        role = await database.role()
+        assert await database.role() == role
+        engine = create_async_engine(database.url, connect_args={"server_settings": {"role": role}})
+        with pytest.raises(DBAPIError, match="permission denied"):
+            async with engine.connect() as connection:
+                await connection.execute(text("SELECT * FROM events"))
+        await database.execute(f'GRANT SELECT ON events TO "{role}"')
+        async with engine.connect() as connection:
+            await connection.execute(text("SELECT * FROM events"))
+        await engine.dispose()
+        assert await database.fetch(known, role)
+    async with connection_to(server.url) as connection:
+        assert not await connection.fetch(known, role)

@@ -42,6 +42,12 @@ class Database:
         async with self._server.connection(self._name) as connection:
             return str(await connection.execute(query, *values))
 
+    async def role(self) -> str:
+        """The name of a role as an application has: it owns nothing, may nothing yet, and goes
+        with the database. Engines take it on by connect_args={"server_settings": {"role": ...}}.
+        """
+        return await databases.create_role(self._server, self._name)
+
     async def close(self) -> None:
         """Drop the database, unless it is kept. Closing twice does nothing."""
         claim, self._claim = self._claim, None

@@ -218,6 +218,28 @@ async def _create(connection: asyncpg.Connection, name: str, source: str) -> Non
 async def _drop(connection: asyncpg.Connection, name: str) -> None:
     with _clear_refusals():
         await connection.execute(f"DROP DATABASE IF EXISTS {quoted(name)} WITH (FORCE)")
+    if await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", role_of(name)):
+        await connection.execute(f"DROP ROLE IF EXISTS {quoted(role_of(name))}")
+
+
+def role_of(name: str) -> str:
+    return f"{name}_app"
+
+
+async def create_role(server: Server, name: str) -> str:
+    """The role of the database `name`, which is dropped with it; again is no error."""
+    role = role_of(name)
+    async with server.connection(name) as connection:
+        try:
+            with suppress(asyncpg.DuplicateObjectError):
+                await connection.execute(f"CREATE ROLE {quoted(role)} NOLOGIN")
+            await connection.execute(f"GRANT {quoted(role)} TO CURRENT_USER")
+        except asyncpg.InsufficientPrivilegeError as error:
+            raise DatabaseUnavailable(
+                f"This server's user may not make roles ({error}). Let it:  "
+                "ALTER ROLE ... CREATEROLE  or name another user in the database URL."
+            ) from error
+    return role
 
 
 @contextmanager

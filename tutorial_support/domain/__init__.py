@@ -17,6 +17,12 @@ from tutorial_support.domain.fulfilment import (
     ShipmentFailed,
     ShipmentRequested,
     ShipmentSent,
+from tutorial_support.domain.customers import (
+    Customer,
+    CustomerErased,
+    CustomerRegistered,
+    CustomerState,
+    PointsEarned,
 )
 from tutorial_support.domain.orders import OrderAggregate, OrderCreated, OrderShipped, OrderState
 from tutorial_support.domain.projections import CustomerTotals
@@ -30,6 +36,10 @@ from tutorial_support.domain.stock import (
 )
 
 __all__ = [
+    "Customer",
+    "CustomerErased",
+    "CustomerRegistered",
+    "CustomerState",
     "CustomerTotals",
     "Fulfilment",
     "FulfilmentCancelled",
@@ -52,6 +62,7 @@ __all__ = [
     "ShipmentFailed",
     "ShipmentRequested",
     "ShipmentSent",
+    "PointsEarned",
     "Stock",
     "StockReceived",
     "StockReleased",
