@@ -1,5 +1,12 @@
 """The shop all notebooks share: the very classes that notebooks define where they teach them."""
 
+from tutorial_support.domain.customers import (
+    Customer,
+    CustomerErased,
+    CustomerRegistered,
+    CustomerState,
+    PointsEarned,
+)
 from tutorial_support.domain.fulfilment import (
     Fulfilment,
     FulfilmentCancelled,
@@ -17,12 +24,6 @@ from tutorial_support.domain.fulfilment import (
     ShipmentFailed,
     ShipmentRequested,
     ShipmentSent,
-from tutorial_support.domain.customers import (
-    Customer,
-    CustomerErased,
-    CustomerRegistered,
-    CustomerState,
-    PointsEarned,
 )
 from tutorial_support.domain.orders import OrderAggregate, OrderCreated, OrderShipped, OrderState
 from tutorial_support.domain.projections import CustomerTotals
@@ -58,11 +59,11 @@ __all__ = [
     "Payment",
     "PaymentReceived",
     "PaymentRefunded",
+    "PointsEarned",
     "Shipment",
     "ShipmentFailed",
     "ShipmentRequested",
     "ShipmentSent",
-    "PointsEarned",
     "Stock",
     "StockReceived",
     "StockReleased",
