@@ -1,7 +1,7 @@
 # Every target is one line that calls the real tool. The first run installs into .venv.
 PYTHON ?= python3
 BIN = .venv/bin
-.PHONY: lab test check notebooks html bench bench-course faults clean install
+.PHONY: lab test check notebooks html coverage bench bench-course faults clean install
 
 lab: install ## JupyterLab with a running database
 	@$(BIN)/tutorial lab
@@ -17,6 +17,11 @@ notebooks: install ## re-execute, write back only what really changed
 
 html: install ## the course as a web site, in build/site
 	@$(BIN)/tutorial html
+
+coverage: install ## how much of the library its own tests reach, branch by branch
+	@mkdir -p build/coverage && $(BIN)/coverage erase
+	@$(BIN)/coverage run -m pytest -n auto --dist loadfile tests/unit tests/contracts tests/migrations
+	@$(BIN)/coverage combine -q && $(BIN)/coverage report
 
 bench: install ## the library against raw asyncpg and against peers; QUICK=1 for a rough look
 	@$(BIN)/python -m benchmarks library $(if $(QUICK),--quick)

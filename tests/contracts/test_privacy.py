@@ -63,7 +63,7 @@ class MemberJoined(DomainEvent):
 
 
 @register_event
-class ParcelSent(DomainEvent):
+class SealedParcelSent(DomainEvent):
     aggregate_type: str = "Member"
     member_id: UUID
     address: Annotated[Personal, Subject("member_id")]
@@ -93,8 +93,8 @@ class Member(DeclarativeAggregate[MemberState]):
         assert self._state is not None
         self._state = MemberState(event.name, self._state.parcels)
 
-    @handles(ParcelSent)
-    def on_sent(self, event: ParcelSent) -> None:
+    @handles(SealedParcelSent)
+    def on_sent(self, event: SealedParcelSent) -> None:
         assert self._state is not None
         self._state = MemberState(self._state.name, (*self._state.parcels, event.address))
 
@@ -191,7 +191,7 @@ async def join(members: AggregateRepository[Member], **fields: str) -> UUID:
     member_id = uuid4()
     member = members.create_new(member_id)
     member.raise_event(MemberJoined, name=fields.get("name", NAME))
-    member.raise_event(ParcelSent, member_id=member_id, address=fields.get("address", CITY))
+    member.raise_event(SealedParcelSent, member_id=member_id, address=fields.get("address", CITY))
     await members.save(member)
     return member_id
 
@@ -323,7 +323,8 @@ async def test_many_make_the_first_key_and_one_is_kept(
 ) -> None:
     person = uuid4()
     events = [
-        ParcelSent(aggregate_id=uuid4(), member_id=person, address=f"{CITY}/{n}") for n in range(12)
+        SealedParcelSent(aggregate_id=uuid4(), member_id=person, address=f"{CITY}/{n}")
+        for n in range(12)
     ]
     await asyncio.gather(
         *(store.append_events(one.aggregate_id, "Member", [one], 0) for one in events)
