@@ -15,8 +15,8 @@ import pytest
 
 from tutorial_support import site
 from tutorial_support.notebooks import find, title
+from tutorial_support.notebooks.glossary import definitions
 from tutorial_support.paths import notebooks_folder
-from tutorial_support.site.glossary import terms
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser, Page
@@ -198,7 +198,7 @@ async def test_a_term_is_linked_where_a_page_first_uses_it(page: "Page", address
     links = page.locator("article a:has(> .glossary-term)")
     shown = [text.lower() for text in await links.all_inner_texts()]
     assert "outbox" in shown
-    assert len(shown) == len(set(shown)) <= len(terms())
+    assert len(shown) == len(set(shown)) <= len(definitions())
     await links.filter(has_text="outbox").first.click()
     assert "glossary.html#term-outbox" in page.url
 

@@ -9,7 +9,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from tutorial_support.exercises import Exercise, Wrong
-from tutorial_support.notebooks import content, files, frame, lint
+from tutorial_support.notebooks import content, files, frame, lint, reading
 from tutorial_support.notebooks.page import Page
 
 NAVIGATION = "Previous: [1](01-before.ipynb) · [Index](../README.md) · Next: 3"
@@ -227,8 +227,19 @@ BROKEN: dict[Any, list[tuple[Change, str]]] = {
         (with_lines(31), "31 lines of code; at most 30"),
         (replaced("An event says", "An event says " + "so " * 220), "a paragraph of 7 lines"),
     ],
-    content.words: [
+    reading.words: [
         (replaced("An event says", "An event simply says"), "'simply' helps nobody"),
+        (replaced("An event says", "An evnet says"), "'evnet' is not in the dictionary"),
+        (replaced("An event says", "A red color says"), "the American way"),
+        (replaced("An event says", "An event says " + "so " * 40), "has 45 words; at most 35"),
+    ],
+    reading.headings: [
+        (replaced("## Store an event", "## Store an event\n\n#### Deep"), "leaves a level out"),
+        (replaced("## Store an event", "# Store an event"), "is a second title"),
+    ],
+    reading.terms: [
+        (replaced("An event says", "The outbox says"), "'outbox' is taught in tutorial 15"),
+        (replaced("An event says", "Many read models say"), "'read model' is taught in tutorial 6"),
     ],
     content.tagging: [
         (tagged("raises-exception"), "no raises-exception"),
@@ -293,13 +304,17 @@ def test_a_broken_notebook_is_told_what_to_mend(
 
 
 def test_every_rule_is_broken_here() -> None:
-    assert BROKEN.keys() == {*frame.RULES, *content.RULES}
+    assert BROKEN.keys() == {*frame.RULES, *content.RULES, *reading.RULES}
 
 
 @pytest.mark.parametrize(
     "change",
     [
         replaced("An event says", "An event `simply` says"),
+        replaced("An event says", "An *outbox* is a table. Another outbox says"),
+        replaced("An event says", "**The outbox.** It says"),
+        replaced("An event says", "The outbox (tutorial 15) says"),
+        replaced("An event says", "As in `outbox.evnet()`, Mr Evnet says"),
         replaced("An event says", "See <https://x.org> and [that](https://x.org/a.png): it says"),
         replaced(
             "An event says", "```python\n# just a comment\n## no heading\n```\n\nAn event says"

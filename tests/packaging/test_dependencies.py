@@ -90,3 +90,9 @@ def test_every_direct_dependency_is_pinned_within_its_range():
 
     assert wanted.keys() - pinned.keys() == set()
     assert {n: pinned[n] for n, bounds in wanted.items() if pinned[n] not in bounds} == {}
+
+
+def test_the_citation_names_the_version():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+
+    assert citation["version"] == PYPROJECT["project"]["version"]

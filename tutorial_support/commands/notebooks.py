@@ -109,10 +109,11 @@ def refresh(numbers: Numbers = None) -> None:
 
 @app.command()
 def lint(numbers: Numbers = None) -> None:
-    """Check that notebooks keep to the course's form."""
+    """Check that notebooks keep to the course's form, and without numbers how other pages read."""
     from ..notebooks import lint
+    from ..notebooks.reading import lint_pages
 
-    _report(lint(choose(numbers)))
+    _report([*lint(choose(numbers)), *([] if numbers else lint_pages())])
 
 
 def _report(problems: "list[Problem]") -> None:

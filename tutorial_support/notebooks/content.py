@@ -1,4 +1,4 @@
-"""What stands inside the frame: budgets, words, tags, links, pictures and stored outputs."""
+"""What stands inside the frame: budgets, tags, links, pictures and stored outputs."""
 
 import ast
 import re
@@ -10,10 +10,6 @@ from tutorial_support.notebooks.page import Found, Page, links, output_texts, wi
 
 CODE_CELLS, CODE_LINES, CELL_LINES, PROSE_LINES, LINE_WIDTH = 30, 300, 30, 6, 100
 KNOWN_TAGS = {"parameters", "nbval-ignore-output", "nbval-skip", "skip-execution", "hide-input"}
-BANNED = re.compile(
-    r"\b(simply|just|obviously|of course|easy|easily|trivial|trivially|basically|clearly)\b",
-    re.IGNORECASE,
-)
 SHOWS = {
     "check",
     "check_exercise",
@@ -51,13 +47,6 @@ def budgets(page: Page) -> Found:
                 size = sum(-(-len(line) // LINE_WIDTH) for line in paragraph.splitlines())
                 if size > PROSE_LINES:
                     yield n, f"a paragraph of {size} lines; at most {PROSE_LINES}: split or cut it"
-
-
-def words(page: Page) -> Found:
-    """No word tells the reader that something is easy."""
-    for n, source in page.markdown:
-        for word in BANNED.findall(re.sub(r"`[^`]*`", "", without_code(source))):
-            yield n, f"'{word}' helps nobody who is stuck: leave it out"
 
 
 def tagging(page: Page) -> Found:
@@ -161,4 +150,4 @@ def _imported(tree: ast.Module) -> Iterator[tuple[str, str]]:
             yield from ((node.module or "", alias.name) for alias in node.names)
 
 
-RULES = (budgets, words, tagging, targets, pictures, outputs, imports, normal_form)
+RULES = (budgets, tagging, targets, pictures, outputs, imports, normal_form)

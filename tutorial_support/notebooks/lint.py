@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
-from tutorial_support.notebooks import content, frame
+from tutorial_support.notebooks import content, frame, reading
 from tutorial_support.notebooks.files import number_of, read
 from tutorial_support.notebooks.page import Page, links
 from tutorial_support.notebooks.problems import Problem
@@ -22,7 +22,7 @@ def lint(paths: Sequence[Path]) -> list[Problem]:
             problems.append(Problem(path.name, 0, f"cannot be read: {error}"))
             continue
         pages.append(page)
-        for rule in (*frame.RULES, *content.RULES):
+        for rule in (*frame.RULES, *content.RULES, *reading.RULES):
             problems.extend(Problem(path.name, *found) for found in rule(page))
     return sorted([*problems, *_cycles(pages)])
 

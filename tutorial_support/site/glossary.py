@@ -2,7 +2,6 @@
 
 import re
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from docutils import nodes
@@ -10,10 +9,8 @@ from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.transforms import SphinxTransform
 
-from tutorial_support.paths import docs_folder
+from tutorial_support.notebooks.glossary import definitions
 
-GLOSSARY = docs_folder() / "glossary.md"
-_TERM = re.compile(r"^(?!\s|:)(.+)\n: ", re.MULTILINE)
 # Inside these a link would be wrong or in the way.
 _CLOSED = (
     nodes.reference,
@@ -28,15 +25,9 @@ _CLOSED = (
 
 
 @cache
-def terms(page: Path = GLOSSARY) -> tuple[str, ...]:
-    """The terms that the glossary defines, in its order."""
-    return tuple(_TERM.findall(page.read_text("utf-8")))
-
-
-@cache
 def pattern() -> re.Pattern[str]:
     """Finds a term or its plural; of two terms that begin alike, the longer."""
-    longest_first = sorted(terms(), key=len, reverse=True)
+    longest_first = sorted(definitions(), key=len, reverse=True)
     return re.compile(rf"\b({'|'.join(map(re.escape, longest_first))})(?:e?s)?\b", re.IGNORECASE)
 
 
@@ -47,7 +38,7 @@ class LinkFirstUses(SphinxTransform):
 
     def apply(self, **_: Any) -> None:
         document = self.env.current_document.docname
-        if document == GLOSSARY.stem or document.startswith("api/"):
+        if document == "glossary" or document.startswith("api/"):
             return
         seen: set[str] = set()
         for text in list(self.document.findall(nodes.Text)):
