@@ -150,7 +150,8 @@ UPDATE` waits too.
         if await connection.scalar(look) >= position:
             return
         await connection.execute(text("UPDATE tally SET orders = orders + 1"))
-        await connection.execute(text(f"UPDATE tally_checkpoint SET position = {int(position)}"))
+        move = text("UPDATE tally_checkpoint SET position = :position")
+        await connection.execute(move, {"position": position})
 """),
     ),
     wrong=(
