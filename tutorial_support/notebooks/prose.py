@@ -82,7 +82,7 @@ def _stem(word: str) -> str:
 @cache
 def _known(word: str) -> bool:
     forms = {word, word.removesuffix("s")}
-    return bool(forms & _own_words()) or word in _dictionary()
+    return bool(forms & _own_words() or forms & _dictionary())
 
 
 @cache
