@@ -296,7 +296,7 @@ class _Connection:
         text = str(error)
         if "database is locked" in text:
             return DatabaseError(
-                f"Another process has been writing to {self._path} for longer than busy_timeout. "
+                f"Another connection has held {self._path} locked for longer than busy_timeout. "
                 "Nothing was stored. Try again, or raise busy_timeout."
             )
         if text.startswith(("no such table", "no such column")):

@@ -4,6 +4,7 @@ import re
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from enum import Enum
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid5
 from xml.etree import ElementTree as Xml
@@ -12,7 +13,7 @@ import matplotlib as mpl
 import pytest
 from matplotlib.figure import Figure
 
-from eventsource import DomainEvent
+from eventsource import DomainEvent, SQLiteDatabase
 from tutorial_support.lab import Steps, expect
 from tutorial_support.show import figure, output, sql, stream, table, timeline
 from tutorial_support.show.tables import cell_text
@@ -96,6 +97,12 @@ class OrderPlaced(DomainEvent):
     aggregate_type: str = "Order"
     customer: UUID
     total: Decimal
+
+
+async def test_sql_asks_a_sqlite_file_as_well(page: list[dict[str, str]], tmp_path: Path) -> None:
+    async with SQLiteDatabase(tmp_path / "shop.db") as database:
+        frame = await sql(database, "SELECT $1 AS article, 2 AS left", "tea")
+    assert frame.to_dict("records") == [{"article": "tea", "left": 2}]
 
 
 def test_a_stream_shows_each_event_with_its_own_fields(page: list[dict[str, str]]) -> None:

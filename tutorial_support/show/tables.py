@@ -96,7 +96,7 @@ def _record(row: Any) -> dict[str, Any]:
         return {name: getattr(row, name) for name in type(row).model_fields}
     if is_dataclass(row) and not isinstance(row, type):
         return asdict(row)
-    return {str(name): value for name, value in row.items()}
+    return {str(name): row[name] for name in row.keys()}  # noqa: SIM118  # a sqlite3.Row too
 
 
 def _event_row(item: Any) -> dict[str, Any]:
