@@ -2,9 +2,7 @@
 
 import asyncio
 import inspect
-import json
 import re
-import sys
 import textwrap
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -17,6 +15,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 from pydantic import ValidationError
 
 from eventsource.testing import eventually as eventually  # noqa: PLC0414  # also of the lab
+from tutorial_support.processes import start_child
 
 T = TypeVar("T")
 _LONG_UUID = re.compile(r"\b([0-9a-f]{8})(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
@@ -213,23 +212,8 @@ async def in_a_process(function: Callable[..., Awaitable[object]], *values: str)
     The process gets the function's source and nothing else, so the function must import what it
     uses. The values reach it by standard input, where no list of processes shows a password.
     """
-    source = textwrap.dedent(inspect.getsource(function))
-    call = f"asyncio.run({function.__name__}(*json.loads(sys.stdin.readline())))"
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", f"import asyncio, json, sys\n{source}\n{call}"),
-        stdin=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        _, errors = await process.communicate(json.dumps(values).encode() + b"\n")
-    finally:
-        if process.returncode is None:
-            process.kill()
-    code = process.returncode or 0
-    if code > 0:
-        last = (errors.decode().strip().splitlines() or [f"exit code {code}"])[-1]
-        raise RuntimeError(f"{function.__name__} failed in its process: {last}")
-    return code
+    async with await start_child(function, *values) as child:
+        return await child.wait()
 
 
 class Ids:

@@ -41,8 +41,12 @@ class Child:
         """Its exit code once it has ended: 0, or -9 if it was killed. RuntimeError if it failed."""
         code = await self._process.wait()
         if code > 0:
-            raise RuntimeError(f"{self._name} failed: {await self._last_words()}")
+            raise RuntimeError(f"{self._name} failed in its process: {await self._last_words()}")
         return code
+
+    def terminate(self) -> None:
+        """SIGTERM: ask it to end, as whoever deploys a new version does."""
+        self._process.terminate()
 
     async def kill(self) -> None:
         """SIGKILL: no block is left, no handler runs, nothing is saved. Again is no error."""

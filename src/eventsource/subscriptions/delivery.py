@@ -125,7 +125,7 @@ class _Handler:
                 failures += 1
                 if failures == policy.max_tries or is_connection_lost(error):
                     raise HandlerFailedError(error) from error
-                _log.warning("%s: try %d on %s: %r", self._name, failures, events[0], error)
+                _log.info("%s: try %d on %s: %r", self._name, failures, events[0], error)
             else:
                 self._unsaved += batch
                 return True

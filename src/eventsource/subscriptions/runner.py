@@ -225,6 +225,7 @@ class Runner:
             )
             subscription.dead_letters += 1
             await self._skip(place)
+            _log.error("A dead letter: %s", failed)
         subscription.events_failed += 1
         await self._report(subscription, failed)
         if self._dead_letters is None:
