@@ -30,6 +30,7 @@ from eventsource import (
     handles,
 )
 from eventsource.repositories.timeouts import Timeout
+from eventsource.subscriptions import SubscriptionConfig, SubscriptionManager
 from tests.till import feed
 from tests.trips import (
     GIVEN_UP,
@@ -179,6 +180,24 @@ async def test_a_bus_may_feed_it_instead(parts: SimpleNamespace) -> None:
         await manager.handle(stored[seen].event)
         seen += 1
     assert await types(parts) == WITH_FLIGHT
+
+
+async def test_a_subscription_manager_may_run_it(parts: SimpleNamespace) -> None:
+    manager = agency(parts, AgencyWithoutFlights)
+    async with SubscriptionManager(parts.store, None, parts.checkpoints) as subscriptions:
+        await subscriptions.subscribe(manager, SubscriptionConfig(poll_interval_seconds=0.02))
+        await want_a_trip(parts.store)
+
+        async def is_booked() -> bool:
+            return await types(parts) == GIVEN_UP[:5]
+
+        async def is_given_up() -> bool:
+            return await types(parts) == GIVEN_UP
+
+        await eventually(is_booked)
+        late = agency(parts, AgencyWithoutFlights, NOON + PATIENCE)
+        assert await eventually(late.deliver_timeouts) == 1
+        await eventually(is_given_up)
 
 
 async def test_timeouts_of_another_kind_of_process_are_not_ours(parts: SimpleNamespace) -> None:
