@@ -18,12 +18,14 @@ from uuid import UUID
 
 from eventsource.events.base import DomainEvent
 from eventsource.events.registry import EventRegistry, default_registry
-from eventsource.exceptions import TagConflictError
+from eventsource.exceptions import DatabaseError, SchemaError, TagConflictError
 from eventsource.projections.transactions import ReadModelSource, read_model_database
 from eventsource.serialization import EventReader
 from eventsource.stores.interface import EventStore, ExpectedVersion
 from eventsource.type_conversion import DefaultTypeConverter, TypeConverter
 from eventsource.types import Position
+
+_NO_TABLE = "42P01"
 
 _READ = """
 SELECT tagged.version AS tag_version, events.event_id, events.event_type, events.aggregate_id,
@@ -80,9 +82,7 @@ class ConsistencyBoundary:
             raise ValueError(f"Name the tags that the decision depends on, not {tags!r}.")
         # Tags need not be read at the same moment: all must stand still until the append.
         async with self._database.transaction() as transaction:
-            rows_of = {
-                tag: await self._database.fetch(transaction, _READ, tag) for tag in sorted({*tags})
-            }
+            rows_of = {tag: await self._fetch(transaction, _READ, tag) for tag in sorted({*tags})}
         rows = {str(row["event_id"]): row for rows in rows_of.values() for row in rows}
         in_order = sorted(rows.values(), key=lambda row: row["global_position"])
         versions = {tag: rows[-1]["tag_version"] if rows else 0 for tag, rows in rows_of.items()}
@@ -139,11 +139,21 @@ class ConsistencyBoundary:
         raise ValueError(f"retries must be 0 or more, not {retries}")
 
     async def _claim(self, transaction: Any, tag: str, version: int, event_id: UUID) -> None:
-        if await self._database.fetch(transaction, _CLAIM, tag, version, event_id):
+        if await self._fetch(transaction, _CLAIM, tag, version, event_id):
             return
-        (holder,) = await self._database.fetch(transaction, _HOLDER, tag, version)
+        (holder,) = await self._fetch(transaction, _HOLDER, tag, version)
         if str(holder["event_id"]) != str(event_id):  # or this is the same append again
             raise TagConflictError(tag, version - 1)
+
+    async def _fetch(self, transaction: Any, statement: str, *arguments: Any) -> list[Any]:
+        try:
+            return await self._database.fetch(transaction, statement, *arguments)
+        except DatabaseError as error:
+            if error.sqlstate != _NO_TABLE:
+                raise
+            raise SchemaError(
+                f"{error} Run the text of eventsource.migrations.get_schema('tags')."
+            ) from error
 
     def _event(self, row: Any) -> DomainEvent:
         return self._reader.read(

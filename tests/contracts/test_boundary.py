@@ -13,6 +13,7 @@ from eventsource import (
     DomainEvent,
     InMemoryEventStore,
     PostgreSQLEventStore,
+    SchemaError,
     SQLiteDatabase,
     SQLiteEventStore,
     TagConflictError,
@@ -238,6 +239,16 @@ async def test_two_tags_that_each_stand_still_are_enough(
     barrier = asyncio.Barrier(2)
     left = await asyncio.gather(*(leave_one_on_call(name, barrier) for name in ("Ann", "Bob")))
     assert sorted(left) == [False, True]
+
+
+async def test_a_database_without_the_table_says_what_to_run(
+    empty_database_url: str, engine_of: Callable, load_sql
+) -> None:
+    await load_sql(empty_database_url, get_schema("events"))
+    engine = engine_of(empty_database_url)
+    boundary = ConsistencyBoundary(PostgreSQLEventStore(async_sessionmaker(engine)), engine)
+    with pytest.raises(SchemaError, match=r"get_schema\('tags'\)"):
+        await boundary.read("course:art")
 
 
 def test_it_needs_a_database() -> None:
