@@ -6,6 +6,7 @@ from pathlib import Path
 
 from nbformat import NotebookNode
 
+from tutorial_support.notebooks import durations
 from tutorial_support.notebooks.files import find, normalise, number_of, read, write
 from tutorial_support.paths import notebooks_folder
 
@@ -45,7 +46,7 @@ def linked_readme(readme: str, paths: Iterable[Path]) -> str:
 
 
 def sync_all() -> None:
-    """Bring the links of all notebooks and of the README up to date."""
+    """Bring the links of all notebooks, the README and docs/durations.md up to date."""
     for path in find():
         notebook = read(path)
         sync_navigation(notebook, path)
@@ -53,6 +54,7 @@ def sync_all() -> None:
         write(path, notebook)
     readme = notebooks_folder().parent / "README.md"
     readme.write_text(linked_readme(readme.read_text("utf-8"), find()), "utf-8")
+    durations.record({})
 
 
 def _link(number: int, names: dict[int, str]) -> str:
