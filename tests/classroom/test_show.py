@@ -48,6 +48,7 @@ class Colour(Enum):
         (True, "True"),
         (Colour.RED, "red"),
         (b"\x01\xff", "\\x01ff"),
+        ({ORDER: [{ORDER: 1}]}, f'{{"{str(ORDER)[:8]}": [{{"{str(ORDER)[:8]}": 1}}]}}'),
         ({"id": ORDER, "lines": [1, "é"]}, f'{{"id": "{str(ORDER)[:8]}", "lines": [1, "é"]}}'),
     ],
 )

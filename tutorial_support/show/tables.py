@@ -85,10 +85,17 @@ def cell_text(value: Any) -> str:
         case bytes() | memoryview():
             text = f"\\x{bytes(value).hex()}"
         case dict() | list() | tuple():
-            text = json.dumps(value, default=cell_text, ensure_ascii=False)
+            text = json.dumps(_keys_as_text(value), default=cell_text, ensure_ascii=False)
         case _:
             text = str(value)
     return text
+
+
+def _keys_as_text(value: Any) -> Any:
+    """JSON objects have text for keys: a UUID is shortened there as well."""
+    if isinstance(value, dict):
+        return {cell_text(key): _keys_as_text(item) for key, item in value.items()}
+    return [*map(_keys_as_text, value)] if isinstance(value, list | tuple) else value
 
 
 def _record(row: Any) -> dict[str, Any]:
