@@ -38,6 +38,7 @@ def jupyter_environment() -> dict[str, str]:
         "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
         "IPYTHONDIR": str(home / "ipython"),
         "MPLCONFIGDIR": str(home / "matplotlib"),
+        "HYPOTHESIS_STORAGE_DIRECTORY": str(home / "hypothesis"),
         "npm_config_cache": str(home / "npm"),  # JupyterLab asks npm, if there, where its files are
     }
 
