@@ -21,7 +21,7 @@ SHOWS = {
     "stream",
     "table",
 }
-SHOWS |= {"causes", "strip", "time_travel", "timeline", "waterfall"}
+SHOWS |= {"causes", "monitor", "strip", "time_travel", "timeline", "waterfall"}
 LEAKS = {
     "a path of one machine": r"(?<![\w.:/])(/(home|Users|root|tmp|var|opt|private)/|[A-Z]:\\)\w",
     "a password": r"://[^\s:/@]+:(?!\*+@)[^\s@]+@",

@@ -2,6 +2,7 @@
 
 from tutorial_support.show.causes import causes
 from tutorial_support.show.figures import figure
+from tutorial_support.show.monitors import monitor
 from tutorial_support.show.states import strip, time_travel
 from tutorial_support.show.tables import sql, stream, table
 from tutorial_support.show.timelines import timeline
@@ -11,6 +12,7 @@ __all__ = [
     "SpanRecord",
     "causes",
     "figure",
+    "monitor",
     "sql",
     "stream",
     "strip",
