@@ -27,6 +27,7 @@ from tutorial_support.domain.fulfilment import (
 )
 from tutorial_support.domain.orders import OrderAggregate, OrderCreated, OrderShipped, OrderState
 from tutorial_support.domain.projections import CustomerTotals
+from tutorial_support.domain.sales import DayClosed, DayOpened, SaleMade, SalesDay, SalesState
 from tutorial_support.domain.stock import (
     OutOfStockError,
     Stock,
@@ -42,6 +43,8 @@ __all__ = [
     "CustomerRegistered",
     "CustomerState",
     "CustomerTotals",
+    "DayClosed",
+    "DayOpened",
     "Fulfilment",
     "FulfilmentCancelled",
     "FulfilmentCompleted",
@@ -60,6 +63,9 @@ __all__ = [
     "PaymentReceived",
     "PaymentRefunded",
     "PointsEarned",
+    "SaleMade",
+    "SalesDay",
+    "SalesState",
     "Shipment",
     "ShipmentFailed",
     "ShipmentRequested",
