@@ -17,6 +17,7 @@ from eventsource import (
     PostgreSQLEventStore,
     PostgreSQLTimeoutRepository,
 )
+from eventsource.process import ProcessTimeoutSet
 from tests.till import feed
 from tests.trips import GIVEN_UP, NOON, PATIENCE, WITH_FLIGHT, Agency, at, want_a_trip
 from tutorial_support.lab import eventually
@@ -32,6 +33,10 @@ class MortalAgency(Agency):
         super().called()
         if self.calls == self.dies_at:
             os.kill(os.getpid(), signal.SIGKILL)
+
+    async def _remember(self, event: ProcessTimeoutSet) -> None:
+        await super()._remember(event)
+        self.called()
 
     async def deliver_timeouts(self) -> int:
         """Dies between the event and the end of the alarm, too."""
@@ -89,7 +94,7 @@ async def store(database_url: str) -> AsyncIterator[EventStore]:
 
 @pytest.mark.parametrize(
     ("life", "expected", "effects"),
-    [(("flights", NOON), WITH_FLIGHT, 5), (("none", NOON + PATIENCE), GIVEN_UP, 6)],
+    [(("flights", NOON), WITH_FLIGHT, 6), (("none", NOON + PATIENCE), GIVEN_UP, 7)],
 )
 async def test_a_killed_process_goes_on_where_it_was_and_does_nothing_twice(
     store: EventStore, database_url: str, life: tuple[str, datetime], expected, effects: int
