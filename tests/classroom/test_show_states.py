@@ -68,6 +68,19 @@ def test_a_strip_has_a_box_for_each_event_and_a_dot_for_each_change(page: list[o
     assert "tracking_number: T-1" in texts(svg)
 
 
+def test_what_is_too_long_for_a_line_goes_on_in_the_next(page: list[object]) -> None:
+    created, shipped = history()
+    long = shipped.model_copy(update={"tracking_number": "T-1234567890-1234567890"})
+    strip(OrderAggregate, [created, long])
+    svg = svg_of(page[0])
+    told = texts(svg)
+    assert max(map(len, told)) <= 22
+    assert told[-3:] == ["tracking_number:", "T-1234567890-123456789", "0"]
+    bottom = max(float(node.get("y", 0)) for node in svg.iter() if node.tag.endswith("}text"))
+    box = svg.findall("{*}rect")[1]
+    assert bottom < float(box.get("y", 0)) + float(box.get("height", 0))
+
+
 def test_a_long_strip_goes_on_below(page: list[object]) -> None:
     created, shipped = history()
     many = [created.model_copy(update={"aggregate_version": n}) for n in range(1, 6)]

@@ -14,7 +14,7 @@ from tutorial_support.show.figures import show_svg
 from tutorial_support.show.output import is_live, show_widget
 from tutorial_support.show.tables import cell_text, table
 
-ACROSS, WIDTH, GAP, HEAD, LINE = 4, 190, 30, 44, 18
+ACROSS, WIDTH, GAP, HEAD, LINE, LETTERS = 4, 200, 30, 44, 18, 22
 CHANGED = "#0072b2"
 
 
@@ -138,25 +138,30 @@ def _card(moment: Moment) -> str:
 
 
 def _svg(seen: list[Moment]) -> str:
-    lines = max(len(moment.state) for moment in seen)
+    lines = max(sum(map(len, _lines(moment).values())) for moment in seen)
     height = HEAD + LINE * lines + 10
-    columns = min(len(seen), ACROSS)
-    rows = -(-len(seen) // ACROSS)
+    columns, rows = min(len(seen), ACROSS), -(-len(seen) // ACROSS)
     width, total = columns * (WIDTH + GAP) - GAP + 2, rows * (height + GAP) - GAP + 2
     style = f"width:100%;max-width:{width * 1.15:.0f}px"
-    boxes = [
-        _box(
-            moment,
-            1 + number % ACROSS * (WIDTH + GAP),
-            1 + number // ACROSS * (height + GAP),
-            height,
-        )
-        for number, moment in enumerate(seen)
-    ]
+    boxes = []
+    for number, moment in enumerate(seen):
+        down, across = divmod(number, ACROSS)
+        boxes.append(_box(moment, 1 + across * (WIDTH + GAP), 1 + down * (height + GAP), height))
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {total}" style="{style}" '
         f'font-size="13" font-family="sans-serif" fill="currentColor">{"".join(boxes)}</svg>'
     )
+
+
+def _lines(moment: Moment) -> dict[str, list[str]]:
+    """Each field as lines that fit into the box; a value that is too long begins a line."""
+    wrap = textwrap.TextWrapper(LETTERS, max_lines=3, placeholder="…", break_on_hyphens=False)
+    return {
+        name: [whole]
+        if len(whole := f"{name}: {text}") <= LETTERS
+        else [f"{name}:", *wrap.wrap(text)]
+        for name, text in moment.state.items()
+    }
 
 
 def _box(moment: Moment, x: int, y: int, height: int) -> str:
@@ -169,11 +174,13 @@ def _box(moment: Moment, x: int, y: int, height: int) -> str:
         f'<text x="{x + 10}" y="{y + 18}" font-weight="bold">{escape(moment.event)}</text>'
     )
     parts.append(f'<text x="{x + 10}" y="{y + 34}" font-size="11">version {moment.version}</text>')
-    for number, (name, text) in enumerate(moment.state.items()):
-        line, is_new = y + HEAD + 10 + LINE * number, name in moment.changed
-        if is_new:
+    line = y + HEAD + 10
+    for name, texts in _lines(moment).items():
+        weight = ' fill-opacity=".75"'
+        if name in moment.changed:
             parts.append(f'<circle cx="{x + 12}" cy="{line - 4}" r="4" fill="{CHANGED}"/>')
-        told = escape(textwrap.shorten(f"{name}: {text}", 26, placeholder="…"))
-        weight = ' font-weight="bold"' if is_new else ' fill-opacity=".75"'
-        parts.append(f'<text x="{x + 22}" y="{line}"{weight}>{told}</text>')
+            weight = ' font-weight="bold"'
+        for text in texts:
+            parts.append(f'<text x="{x + 22}" y="{line}"{weight}>{escape(text)}</text>')
+            line += LINE
     return "".join(parts)
