@@ -1,10 +1,11 @@
 """What tutorials 17 to 19 have in common: orders in an outbox, and services that hear of them."""
 
 import asyncio
+import inspect
 import json
 import sys
 from asyncio.subprocess import Process
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -28,6 +29,8 @@ from tutorial_support.show import table
 from tutorial_support.worker import Handler, notes
 
 Config = RedisEventBusConfig | KafkaEventBusConfig | RabbitMQEventBusConfig
+
+Consume = Callable[[Any, Handler], Awaitable[None]]
 
 DELIVERIES = """
 CREATE TABLE IF NOT EXISTS deliveries (
@@ -96,10 +99,13 @@ class Shop:
         what = f"{service} to handle {count} events"
         return await eventually(enough, timeout_seconds=30, what=what)
 
-    async def start_worker(self, config: Config, name: str, *, hangs_at: int = 0) -> "Worker":
+    async def start_worker(
+        self, config: Config, name: str, *, hangs_at: int = 0, consume: Consume | None = None
+    ) -> "Worker":
         """The group of `config` in a process of its own, to kill.
 
         It does its work for event number `hangs_at`, and then never comes back from its handler.
+        It runs the bus of `config`, or your `consume(config, handler)`, which has its own imports.
         """
         worker = await Worker.start(
             kind=type(config).__name__,
@@ -107,6 +113,7 @@ class Shop:
             database_url=self.db.url,
             name=name,
             hangs_at=hangs_at,
+            consume=inspect.getsource(consume) if consume else "",
         )
         self._workers.append(worker)
         return worker

@@ -4,6 +4,7 @@ The first line of its standard input says what to do; when the input ends, so do
 """
 
 import asyncio
+import inspect
 import json
 import os
 import sys
@@ -40,7 +41,6 @@ def notes(engine: AsyncEngine, service: str, worker: str) -> Handler:
 
 async def work(said: dict[str, Any]) -> None:
     config = getattr(buses, said["kind"])(**said["config"])
-    bus = getattr(buses, said["kind"].removesuffix("Config"))(config)
     note = notes(create_async_engine(said["database_url"]), config.consumer_group, said["name"])
     handled = 0
 
@@ -51,8 +51,15 @@ async def work(said: dict[str, Any]) -> None:
         if handled == said["hangs_at"]:
             await asyncio.Event().wait()
 
-    bus.subscribe_to_all_events(handle)
-    await bus.start_consuming()
+    if source := said["consume"]:
+        given: dict[str, Any] = {}
+        exec(source, given)  # noqa: S102  # a function of the notebook that started this process
+        consume = next(value for value in given.values() if inspect.iscoroutinefunction(value))
+        await consume(config, handle)
+    else:
+        bus = getattr(buses, said["kind"].removesuffix("Config"))(config)
+        bus.subscribe_to_all_events(handle)
+        await bus.start_consuming()
 
 
 def end_with_the_input() -> None:
