@@ -5,7 +5,7 @@ import inspect
 import json
 import sys
 from asyncio.subprocess import Process
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -151,6 +151,19 @@ class Worker:
 async def open_shop(db: Database) -> Shop:
     await db.execute(DELIVERIES)
     return Shop(db)
+
+
+def copies(
+    events: Sequence[DomainEvent], ids: Callable[[], UUID], at_least: int
+) -> list[DomainEvent]:
+    """The same story over and over, each time with orders of its own, to measure with."""
+    made: list[DomainEvent] = []
+    while len(made) < at_least:
+        orders = {event.aggregate_id: ids() for event in events}
+        for event in events:
+            own = {"event_id": ids(), "aggregate_id": orders[event.aggregate_id]}
+            made.append(event.model_copy(update=own))
+    return made
 
 
 def in_order(rows: list[Any]) -> bool:

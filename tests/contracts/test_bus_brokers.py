@@ -256,7 +256,7 @@ async def test_a_stream_may_be_bounded(make: MakeBus) -> None:
 async def test_rabbitmq_refuses_events_that_no_queue_takes(make: MakeBus) -> None:
     bus = make()
     assert isinstance(bus, RabbitMQEventBus)
-    with pytest.raises(EventBusConnectionError, match="Start a consumer once"):
+    with pytest.raises(EventBusConnectionError, match=r"^No queue takes .* Start a consumer once"):
         await bus.publish(lit(1))
     assert bus.stats.events_published == 0
 

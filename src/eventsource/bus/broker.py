@@ -3,10 +3,10 @@
 import asyncio
 import logging
 from abc import abstractmethod
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 from eventsource.bus.interface import EventBus
 from eventsource.bus.message import Message
@@ -26,6 +26,8 @@ class BrokerEventBus(EventBus):
 
     A bus belongs to the event loop that it was first used on.
     """
+
+    _broker: ClassVar[str]
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -50,9 +52,22 @@ class BrokerEventBus(EventBus):
         """Handle messages until `self._stopping`. Sets `self._ready` once the broker keeps
         messages for this consumer's group."""
 
+    @property
     @abstractmethod
-    def _driver_errors(self) -> AbstractContextManager[None]:
+    def _connection_errors(self) -> tuple[type[Exception], ...]:
+        """What the driver raises, besides OSError."""
+
+    @contextmanager
+    def _driver_errors(self) -> Iterator[None]:
         """Turns the driver's errors into ours."""
+        errors: tuple[type[Exception], ...] = (OSError, *self._connection_errors)
+        try:
+            yield
+        except EventBusError:
+            raise
+        except errors as error:
+            told = f"{type(error).__name__}: {error}".removesuffix(": ")
+            raise EventBusConnectionError(f"{self._broker}: {told}") from error
 
     async def connect(self) -> None:
         """EventBusConnectionError if the broker does not answer. Does nothing when connected."""

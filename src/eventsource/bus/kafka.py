@@ -1,8 +1,8 @@
 """Kafka: one topic of all events, in which each aggregate keeps to one partition."""
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
@@ -71,6 +71,8 @@ class KafkaEventBus(BrokerEventBus):
     Dead letters are a compacted topic: the latest value of a key counts, and none means discarded.
     """
 
+    _broker = "Kafka"
+
     def __init__(
         self,
         config: KafkaEventBusConfig | None = None,
@@ -90,16 +92,11 @@ class KafkaEventBus(BrokerEventBus):
     def is_connected(self) -> bool:
         return self._producer is not None
 
-    @contextmanager
-    def _driver_errors(self) -> Iterator[None]:
-        from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+    @property
+    def _connection_errors(self) -> tuple[type[Exception], ...]:
+        from aiokafka.errors import KafkaError
 
-        try:
-            yield
-        except MessageSizeTooLargeError as error:  # which no waiting mends
-            raise EventBusError(f"Kafka: {error}") from error
-        except (KafkaError, OSError) as error:
-            raise EventBusConnectionError(f"Kafka: {error}") from error
+        return (KafkaError,)
 
     async def _open(self) -> None:
         from aiokafka import AIOKafkaProducer
@@ -152,15 +149,20 @@ class KafkaEventBus(BrokerEventBus):
         await in_order_per_aggregate(messages, send)
 
     async def _produce(self, topic: str, key: bytes, message: Message | None) -> None:
+        from aiokafka.errors import MessageSizeTooLargeError
+
         if self._producer is None:
             raise EventBusConnectionError("The bus has been disconnected.")
         headers = message.headers.items() if message else ()
-        await self._producer.send_and_wait(
-            topic,
-            message.body if message else None,
-            key=key,
-            headers=[(name, value.encode()) for name, value in headers],
-        )
+        try:
+            await self._producer.send_and_wait(
+                topic,
+                message.body if message else None,
+                key=key,
+                headers=[(name, value.encode()) for name, value in headers],
+            )
+        except MessageSizeTooLargeError as error:  # which no waiting mends
+            raise EventBusError(f"Kafka: {error}") from error
 
     async def _consume(self) -> None:
         from aiokafka import AIOKafkaConsumer

@@ -1,8 +1,8 @@
 """RabbitMQ: a topic exchange of all events, and a durable queue for each group of consumers."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from ssl import SSLContext
@@ -75,6 +75,8 @@ class RabbitMQEventBus(BrokerEventBus):
     anything that matters, once, and in production keep queues on three servers.
     """
 
+    _broker = "RabbitMQ"
+
     def __init__(
         self,
         config: RabbitMQEventBusConfig | None = None,
@@ -97,14 +99,11 @@ class RabbitMQEventBus(BrokerEventBus):
         channel = self._channel
         return channel is not None and not channel.is_closed
 
-    @contextmanager
-    def _driver_errors(self) -> Iterator[None]:
+    @property
+    def _connection_errors(self) -> tuple[type[Exception], ...]:
         from aio_pika.exceptions import AMQPError, ChannelInvalidStateError
 
-        try:
-            yield
-        except (AMQPError, ChannelInvalidStateError, OSError) as error:
-            raise EventBusConnectionError(f"RabbitMQ: {type(error).__name__}: {error}") from error
+        return AMQPError, ChannelInvalidStateError
 
     async def _open(self) -> None:
         import aio_pika

@@ -3,8 +3,8 @@
 import asyncio
 import os
 import socket
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
@@ -71,6 +71,8 @@ class RedisEventBus(BrokerEventBus):
     `appendonly yes` survives the death of its process, `appendfsync always` that of its machine.
     """
 
+    _broker = "Redis"
+
     def __init__(
         self,
         config: RedisEventBusConfig | None = None,
@@ -117,14 +119,11 @@ class RedisEventBus(BrokerEventBus):
         if client is not None:
             await client.aclose()
 
-    @contextmanager
-    def _driver_errors(self) -> Iterator[None]:
+    @property
+    def _connection_errors(self) -> tuple[type[Exception], ...]:
         from redis.exceptions import RedisError
 
-        try:
-            yield
-        except (RedisError, OSError) as error:
-            raise EventBusConnectionError(f"Redis: {error}") from error
+        return (RedisError,)
 
     async def _send(self, messages: Sequence[Message]) -> None:
         # One transaction: all of them arrive, side by side, or none.

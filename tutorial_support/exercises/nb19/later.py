@@ -162,7 +162,7 @@ LATER = Exercise(
     task="""
 The work of a message has failed. Write what the consumer calls then, before it acknowledges: after
 the first failure the message comes back to the queue `{name}.work` in **100 ms**, after the second
-in **400 ms**, and after the third it goes to `{name}.parked`, which is there already. Other messages
+in **400 ms**, and after the third it goes to `{name}.parked`, which is there. Other messages
 must not wait meanwhile, whatever step they are on. `channel` declares queues, with
 `"x-expires": 60_000` in their arguments, so that RabbitMQ removes them when nobody uses them.
 """,
