@@ -1,10 +1,7 @@
 """What tutorials 17 to 19 have in common: orders in an outbox, and services that hear of them."""
 
-import asyncio
 import inspect
 import json
-import sys
-from asyncio.subprocess import Process
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
@@ -25,8 +22,9 @@ from tutorial_support.database import Database
 from tutorial_support.domain import OrderCreated, OrderShipped
 from tutorial_support.lab import Steps, eventually
 from tutorial_support.paths import cache_folder
+from tutorial_support.processes import Child, start_child
 from tutorial_support.show import table
-from tutorial_support.worker import Handler, notes
+from tutorial_support.worker import Handler, notes, run_worker
 
 Config = RedisEventBusConfig | KafkaEventBusConfig | RabbitMQEventBusConfig
 
@@ -54,7 +52,7 @@ class Shop:
         self.engine = create_async_engine(db.url)
         self.sessions = async_sessionmaker(self.engine, expire_on_commit=False)
         self.store = PostgreSQLEventStore(self.sessions, outbox_enabled=True)
-        self._workers: list[Worker] = []
+        self._workers: list[Child] = []
 
     async def place_orders(self, ids: Callable[[], UUID], count: int) -> list[DomainEvent]:
         """Store so many orders, each created and shipped; their events wait in the outbox."""
@@ -101,20 +99,21 @@ class Shop:
 
     async def start_worker(
         self, config: Config, name: str, *, hangs_at: int = 0, consume: Consume | None = None
-    ) -> "Worker":
+    ) -> Child:
         """The group of `config` in a process of its own, to kill.
 
         It does its work for event number `hangs_at`, and then never comes back from its handler.
         It runs the bus of `config`, or your `consume(config, handler)`, which has its own imports.
         """
-        worker = await Worker.start(
-            kind=type(config).__name__,
-            config={k: v for k, v in vars(config).items() if isinstance(v, str | int | float)},
-            database_url=self.db.url,
-            name=name,
-            hangs_at=hangs_at,
-            consume=inspect.getsource(consume) if consume else "",
-        )
+        specification = {
+            "kind": type(config).__name__,
+            "config": {k: v for k, v in vars(config).items() if isinstance(v, str | int | float)},
+            "database_url": self.db.url,
+            "name": name,
+            "hangs_at": hangs_at,
+            "consume": inspect.getsource(consume) if consume else "",
+        }
+        worker = await start_child(run_worker, json.dumps(specification))
         self._workers.append(worker)
         return worker
 
@@ -122,30 +121,6 @@ class Shop:
         for worker in self._workers:
             await worker.kill()
         await self.engine.dispose()
-
-
-class Worker:
-    """A process that consumes. It ends with `kill`, or with the process that started it."""
-
-    def __init__(self, process: Process) -> None:
-        self._process = process
-
-    @classmethod
-    async def start(cls, **specification: Any) -> "Worker":
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "tutorial_support.worker"),
-            stdin=asyncio.subprocess.PIPE,
-            start_new_session=True,  # interrupting a kernel must not reach it
-        )
-        assert process.stdin is not None
-        process.stdin.write(json.dumps(specification).encode() + b"\n")
-        return cls(process)
-
-    async def kill(self) -> None:
-        """kill -9: no handler ends, nothing is acknowledged, nobody says goodbye."""
-        if self._process.returncode is None:
-            self._process.kill()
-        await self._process.wait()
 
 
 async def open_shop(db: Database) -> Shop:

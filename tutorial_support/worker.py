@@ -1,14 +1,8 @@
-"""A service of the shop in a process of its own: `shop.Worker` starts it, to be killed.
-
-The first line of its standard input says what to do; when the input ends, so does the process.
-"""
+"""A service of the shop in a process of its own, which `Shop.start_worker` starts to be killed."""
 
 import asyncio
 import inspect
 import json
-import os
-import sys
-import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -39,7 +33,15 @@ def notes(engine: AsyncEngine, service: str, worker: str) -> Handler:
     return note
 
 
-async def work(said: dict[str, Any]) -> None:
+async def run_worker(specification: str) -> None:
+    """What the child process runs: it gets this text alone, and so imports the rest."""
+    from tutorial_support.worker import work
+
+    await work(specification)
+
+
+async def work(specification: str) -> None:
+    said: dict[str, Any] = json.loads(specification)
     config = getattr(buses, said["kind"])(**said["config"])
     note = notes(create_async_engine(said["database_url"]), config.consumer_group, said["name"])
     handled = 0
@@ -60,14 +62,3 @@ async def work(said: dict[str, Any]) -> None:
         bus = getattr(buses, said["kind"].removesuffix("Config"))(config)
         bus.subscribe_to_all_events(handle)
         await bus.start_consuming()
-
-
-def end_with_the_input() -> None:
-    sys.stdin.read()
-    os._exit(0)
-
-
-if __name__ == "__main__":
-    specification = json.loads(sys.stdin.readline())
-    threading.Thread(target=end_with_the_input, daemon=True).start()
-    asyncio.run(work(specification))
