@@ -1,0 +1,21 @@
+"""`tutorial services`, as typed."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from tutorial_support.services import open_service
+
+Tutorial = Callable[..., str]
+
+
+async def test_it_says_what_runs_and_stops_it(
+    tutorial: Tutorial, empty_cache: Path, running: Callable[[], list[str]]
+) -> None:
+    await open_service("redis")
+
+    states = dict(line.split()[:2] for line in tutorial("services", "status").splitlines() if line)
+    assert (states["Redis"], states["Kafka"]) == ("runs", "ready")
+
+    assert tutorial("services", "stop") == "Stopped: Redis.\n"
+    assert running() == []
+    assert tutorial("services", "stop") == "No server was running.\n"
