@@ -4,22 +4,25 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from tutorial_support.paths import docs_folder
 from tutorial_support.site.pages import gather
 
 
-def build(notebooks: Path, output: Path) -> bool:
-    """Build the site into `output` from the notebooks of a folder. Tells whether it went well.
+def build(executed: Path, output: Path) -> bool:
+    """Build the site into `output`, with the notebooks that are in the folder `executed`, and the
+    others as they are stored. Tells whether it went well.
 
     Sphinx says what is wrong; a warning is an error. The pages need no other site.
     """
-    source = output.with_name(f"{output.name}-source")
-    gather(notebooks, source)
     options = ["-q", "-W", "--keep-going", "-b", "html", "-c", str(docs_folder())]
-    options += ["-d", str(source / ".doctrees")]
-    sphinx = [sys.executable, "-m", "sphinx", *options, str(source), str(output)]
-    return subprocess.run(sphinx, check=False).returncode == 0
+    with TemporaryDirectory(prefix="tutorial-site-") as folder:
+        source = Path(folder, "source")
+        gather(executed, source)
+        options += ["-d", str(Path(folder, "doctrees"))]
+        sphinx = [sys.executable, "-m", "sphinx", *options, str(source), str(output)]
+        return subprocess.run(sphinx, check=False).returncode == 0
 
 
 def can_build() -> bool:

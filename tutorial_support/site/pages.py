@@ -17,29 +17,40 @@ _COURSE = re.compile(r"^## The course\n+(\|.*?\n)\n", re.DOTALL | re.MULTILINE)
 FROM_ROOT = {"ARCHITECTURE.md": "architecture.md", "CONTRIBUTING.md": "contributing.md"}
 
 
-def gather(notebooks: Path, into: Path) -> None:
-    """Copy and write every page of the site into the folder `into`, made anew."""
-    shutil.rmtree(into, ignore_errors=True)
+def gather(executed: Path, into: Path) -> None:
+    """Copy and write every page of the site into the new folder `into`.
+
+    Notebooks that are not in the folder `executed` are taken as they are stored.
+    """
     docs = docs_folder()
     ignored = shutil.ignore_patterns("conf.py", "__pycache__", "_static")
     shutil.copytree(docs, into, ignore=ignored)
     for name, page in FROM_ROOT.items():
         shutil.copy(docs.parent / name, into / page)
     reference.write(into / "api")
-    (into / "notebooks").mkdir()
-    places = _places(into, find(folder=notebooks))
+    places = _places(into, find())
+    _write_pages(into, places)
+    _write_notebooks(executed, into / "notebooks", places)
+
+
+def _write_pages(into: Path, places: dict[str, str]) -> None:
     for path in into.glob("*.md"):
         origin = next((old for old, new in FROM_ROOT.items() if new == path.name), "")
-        page = path.read_text("utf-8").replace("<!-- the course -->", _course(docs.parent))
+        page = path.read_text("utf-8").replace("<!-- the course -->", _course())
         page = relinked(page, origin or f"docs/{path.name}", path.name, places)
-        path.write_text(page.replace("<!-- chapters -->", _chapters(into)), "utf-8")
-    for path in find(folder=notebooks):
-        notebook = read(path)
+        path.write_text(page.replace("<!-- chapters -->", _chapters()), "utf-8")
+
+
+def _write_notebooks(executed: Path, into: Path, places: dict[str, str]) -> None:
+    into.mkdir()
+    for path in find():
+        copy = executed / path.name
+        notebook = read(copy if copy.exists() else path)
         for cell in notebook.cells:
             if cell.cell_type == "markdown":
                 here = f"notebooks/{path.name}"
                 cell.source = relinked(cell.source, here, here, places)
-        (into / "notebooks" / path.name).write_text(text(notebook), "utf-8")
+        (into / path.name).write_text(text(notebook), "utf-8")
 
 
 def relinked(page: str, origin: str, here: str, places: dict[str, str]) -> str:
@@ -72,22 +83,21 @@ def _places(into: Path, notebooks: list[Path]) -> dict[str, str]:
     )
 
 
-def _course(root: Path) -> str:
+def _course() -> str:
     """The table of the course, which the README has."""
-    found = _COURSE.search((root / "README.md").read_text("utf-8"))
+    found = _COURSE.search((docs_folder().parent / "README.md").read_text("utf-8"))
     if not found:
         raise ValueError("README.md has no table under '## The course'.")
     return found[1].replace("](notebooks/", "](../notebooks/")
 
 
-def _chapters(into: Path) -> str:
+def _chapters() -> str:
     """One table of contents for each phase of the course, as the README's table has them."""
-    return "\n\n".join(_toctree(phase, names) for phase, names in _phases(into))
+    return "\n\n".join(_toctree(phase, names) for phase, names in _phases())
 
 
-def _phases(into: Path) -> Iterator[tuple[str, list[str]]]:
-    page = _course(docs_folder().parent)
-    for phase in re.split(r"^\| +\| \*\*", page, flags=re.MULTILINE)[1:]:
+def _phases() -> Iterator[tuple[str, list[str]]]:
+    for phase in re.split(r"^\| +\| \*\*", _course(), flags=re.MULTILINE)[1:]:
         names = re.findall(r"\(\.\./notebooks/([\w-]+)\.ipynb\)", phase)
         if names:
             yield phase.partition("**")[0], [f"notebooks/{name}" for name in names]
