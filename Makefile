@@ -1,7 +1,7 @@
 # Every target is one line that calls the real tool. The first run installs into .venv.
 PYTHON ?= python3
 BIN = .venv/bin
-.PHONY: lab test check notebooks html coverage bench bench-course faults clean install
+.PHONY: lab test check notebooks html coverage mutants bench bench-course faults clean install
 
 lab: install ## JupyterLab with a running database
 	@$(BIN)/tutorial lab
@@ -22,6 +22,9 @@ coverage: install ## how much of the library its own tests reach, branch by bran
 	@mkdir -p build/coverage && $(BIN)/coverage erase
 	@$(BIN)/coverage run -m pytest -n auto --dist loadfile tests/unit tests/contracts tests/migrations
 	@$(BIN)/coverage combine -q && $(BIN)/coverage report
+
+mutants: install ## which changes of stores, outbox and subscriptions no test would notice; SAMPLE=60
+	@$(BIN)/python -m tests.mutants --sample $(or $(SAMPLE),60)
 
 bench: install ## the library against raw asyncpg and against peers; QUICK=1 for a rough look
 	@$(BIN)/python -m benchmarks library $(if $(QUICK),--quick)

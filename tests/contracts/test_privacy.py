@@ -51,6 +51,7 @@ from eventsource.asyncpg_pool import executor_for
 from eventsource.projections.base import RetryPolicy
 from eventsource.repositories.keys import PersonalKey
 from eventsource.serialization import EventReader
+from eventsource.testing import eventually
 
 NAME, CITY = "Ada Lovelace", "Marylebone, Dorset Street 12"
 MASTER = bytes(range(32))
@@ -186,6 +187,12 @@ def members(place: Place, store: PrivateEventStore, vault: Vault) -> AggregateRe
     )
 
 
+async def is_in_feed(members: AggregateRepository[Member], member_id: UUID) -> bool:
+    """A transaction elsewhere, ending at this very moment, may hold the feed back."""
+    feed = members.event_store.read_all()
+    return member_id in [stored.aggregate_id async for stored in feed]
+
+
 async def join(members: AggregateRepository[Member], **fields: str) -> UUID:
     """A member with two events, of which there is a snapshot."""
     member_id = uuid4()
@@ -193,6 +200,7 @@ async def join(members: AggregateRepository[Member], **fields: str) -> UUID:
     member.raise_event(MemberJoined, name=fields.get("name", NAME))
     member.raise_event(SealedParcelSent, member_id=member_id, address=fields.get("address", CITY))
     await members.save(member)
+    await eventually(lambda: is_in_feed(members, member_id))
     return member_id
 
 
