@@ -46,7 +46,7 @@ async def test_every_confirmed_event_is_handled_after_the_crash_and_the_bus_come
         consuming = await consumer.start_consuming_in_background()
         if kind == "rabbitmq":
             queues = {"test.default", "test.default.dlq"}
-            await eventually(lambda: are_on_disk(server.folder, queues), timeout_seconds=10)
+            await eventually(lambda: are_on_disk(server.folder, queues), timeout_seconds=20)
         necklace, number = uuid4(), 0
 
         async def publish_until_it_fails() -> None:
@@ -58,7 +58,7 @@ async def test_every_confirmed_event_is_handled_after_the_crash_and_the_bus_come
                 confirmed.extend(bead.event_id for bead in beads)
 
         publishing = asyncio.create_task(publish_until_it_fails())
-        await eventually(lambda: len(confirmed) > 300 and handled, timeout_seconds=20)
+        await eventually(lambda: len(confirmed) > 300 and handled, timeout_seconds=30)
         await server.kill()
         await asyncio.wait({publishing}, timeout=30)
         with pytest.raises(EventBusConnectionError):
@@ -72,7 +72,7 @@ async def test_every_confirmed_event_is_handled_after_the_crash_and_the_bus_come
         )
         last = BeadStrung(aggregate_id=necklace, number=number + 4)
         await publisher.publish([last])
-        await eventually(lambda: last in handled)
+        await eventually(lambda: last in handled, timeout_seconds=20)
         assert consumer.stats.reconnections > 0
         assert not consuming.done()
         # Repeats aside, in order.

@@ -3,8 +3,8 @@
 import asyncio
 import logging
 from abc import abstractmethod
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from types import TracebackType
 from typing import Any, ClassVar, Self, TypeVar
 
@@ -92,9 +92,15 @@ class BrokerEventBus(EventBus):
     ) -> None:
         await self.shutdown()
 
-    async def _publish(self, events: Sequence[DomainEvent], messages: Sequence[Message]) -> None:
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[None]:
+        """A block that needs the broker, and lets no error of the driver out."""
         await self.connect()
         with self._driver_errors():
+            yield
+
+    async def _publish(self, events: Sequence[DomainEvent], messages: Sequence[Message]) -> None:
+        async with self._connected():
             await self._send(messages)
 
     @abstractmethod
@@ -167,8 +173,7 @@ class BrokerEventBus(EventBus):
             while not self._stopping.is_set():
                 self._ready.clear()
                 try:
-                    await self.connect()
-                    with self._driver_errors():
+                    async with self._connected():
                         await self._consume()
                 except EventBusConnectionError as error:
                     if self._ready.is_set():

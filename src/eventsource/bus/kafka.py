@@ -218,21 +218,20 @@ class KafkaEventBus(BrokerEventBus):
     async def discard_dead_letter(self, letter_id: str) -> bool:
         if await self._find_dead_letter(letter_id) is None:
             return False
-        with self._driver_errors():
+        async with self._connected():
             await self._produce(self.config.dlq_topic_name, letter_id.encode(), None)
         return True
 
     async def _all_dead_letters(self) -> dict[str, DeadLetter]:
-        await self.connect()
         letters: dict[str, DeadLetter] = {}
-        with self._driver_errors():
-            async with self._whole_topic(self.config.dlq_topic_name) as records:
-                async for record in records:
-                    letter_id = record.key.decode()
-                    if record.value is None:
-                        letters.pop(letter_id, None)
-                    else:
-                        letters[letter_id] = DeadLetter.from_message(letter_id, _message(record))
+        topic = self.config.dlq_topic_name
+        async with self._connected(), self._whole_topic(topic) as records:
+            async for record in records:
+                letter_id = record.key.decode()
+                if record.value is None:
+                    letters.pop(letter_id, None)
+                else:
+                    letters[letter_id] = DeadLetter.from_message(letter_id, _message(record))
         return letters
 
     @asynccontextmanager

@@ -250,18 +250,14 @@ class RabbitMQEventBus(BrokerEventBus):
         self,
     ) -> "AsyncIterator[list[tuple[DeadLetter, AbstractIncomingMessage]]]":
         """All of them, taken from the queue until the block ends: RabbitMQ cannot only look."""
-        await self.connect()
-        with self._driver_errors():
-            async with self._open_channel() as channel:
-                queue = await self._declare_dlq(channel)
-                letters: list[tuple[DeadLetter, AbstractIncomingMessage]] = []
-                while (message := await queue.get(fail=False)) is not None:
-                    letter_id = message.message_id or str(uuid5(NAMESPACE_OID, repr(message.body)))
-                    letters.append(
-                        (DeadLetter.from_message(letter_id, _incoming(message)), message)
-                    )
-                # What is given back does not come back in order.
-                yield sorted(letters, key=lambda entry: entry[0].failed_at)
+        async with self._connected(), self._open_channel() as channel:
+            queue = await self._declare_dlq(channel)
+            letters: list[tuple[DeadLetter, AbstractIncomingMessage]] = []
+            while (message := await queue.get(fail=False)) is not None:
+                letter_id = message.message_id or str(uuid5(NAMESPACE_OID, repr(message.body)))
+                letters.append((DeadLetter.from_message(letter_id, _incoming(message)), message))
+            # What is given back does not come back in order.
+            yield sorted(letters, key=lambda entry: entry[0].failed_at)
 
 
 def _outgoing(message: Message, message_id: str) -> Any:

@@ -239,8 +239,7 @@ class RedisEventBus(BrokerEventBus):
         return next(iter(await self._range(letter_id, letter_id, 1)), None)
 
     async def _range(self, first: str, last: str, limit: int) -> list[DeadLetter]:
-        await self.connect()
-        with self._driver_errors():
+        async with self._connected():
             entries: Any = await self._redis.xrange(
                 self.config.dlq_stream_name, first, last, count=limit
             )
@@ -250,8 +249,7 @@ class RedisEventBus(BrokerEventBus):
         ]
 
     async def discard_dead_letter(self, letter_id: str) -> bool:
-        await self.connect()
-        with self._driver_errors():
+        async with self._connected():
             deleted: Any = await self._redis.xdel(self.config.dlq_stream_name, letter_id)
         return bool(deleted)
 
