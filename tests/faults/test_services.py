@@ -111,7 +111,8 @@ async def test_its_files_are_its_owners_and_it_listens_on_this_machine_only(
     folder = shared_service(find_kind(kind)).folder
 
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    assert stat.S_IMODE((folder / "password").stat().st_mode) == 0o600
+    for secret in (folder / "password", *left_in(folder / "data", "*.conf")):
+        assert stat.S_IMODE(secret.stat().st_mode) == 0o600
     addresses = {
         connection.laddr.ip
         for process in psutil.process_iter(["cwd"])
