@@ -18,6 +18,7 @@ from benchmarks.peers import python_of, version_of
 from benchmarks.plan import COMPETITORS, workloads
 from tutorial_support.database import DatabaseUnavailable
 
+DOCS = Path(__file__).resolve().parent.parent / "docs"
 ROUNDS, QUICK_ROUNDS = 11, 2
 Output = Annotated[Path, typer.Option(help="Where the JSON and the chart go.")]
 
@@ -48,6 +49,16 @@ def course(output: Output = Path("build/benchmarks")) -> None:
     measured = asyncio.run(measure_course(console))
     output.mkdir(parents=True, exist_ok=True)
     (output / "course.json").write_text(json.dumps(measured, indent=1) + "\n", "utf-8")
+
+
+@app.command()
+def publish(measured: Annotated[Path, typer.Argument()] = Path("build/benchmarks")) -> None:
+    """Put what was measured into the page docs/performance.md."""
+    results, alone = report.load(measured / "benchmarks.json")
+    (DOCS / "images" / "benchmarks.svg").write_text(report.chart(results), "utf-8")
+    page = DOCS / "performance.md"
+    text = report.with_table(page.read_text("utf-8"), report.markdown(results, alone))
+    page.write_text(report.with_picture(text, results), "utf-8")
 
 
 async def _measure(quick: bool) -> tuple[list[Result], list[Alone]]:

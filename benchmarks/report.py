@@ -2,6 +2,7 @@
 
 import json
 import platform
+import re
 from collections.abc import Iterable
 from dataclasses import asdict
 from html import escape
@@ -17,6 +18,7 @@ from benchmarks.alone import Alone
 from benchmarks.driver import Result
 from benchmarks.plan import COMPETITORS, OURS, RAW
 
+END = "<!-- end of table -->"
 LOOKS = {
     OURS: ("#0b6e4f", "o"),
     "eventsource-py": ("#b5442c", "s"),
@@ -41,6 +43,38 @@ def table(results: Iterable[Result], alone: Iterable[Alone]) -> Table:
         cells = [f"{one.value:.2f} {one.unit}".strip(), *[""] * (len(others) - 1)]
         shown.add_row(one.title, "", *cells, f"≤ {one.target:g} {one.unit}".strip())
     return shown
+
+
+def markdown(results: Iterable[Result], alone: Iterable[Alone]) -> str:
+    """The same table for a page; rows that miss their target are marked."""
+    others = [name for name in COMPETITORS if name != RAW]
+    lines = [
+        "| workload | raw asyncpg | " + " | ".join(others) + " | target |",
+        "| --- | ---: | " + "---: | " * len(others) + "---: |",
+    ]
+    for title, row in _by_title(results).items():
+        cells = [f"{row[name].median:.2f}" if name in row else "" for name in others]
+        if row[OURS].median > row[OURS].target:
+            cells[0] += " (over)"
+        target = f"≤ {row[RAW].target:g}"
+        lines.append(f"| {title} | {_milliseconds(row[RAW])} | {' | '.join(cells)} | {target} |")
+    for one in alone:
+        value, target = (f"{n:.2f} {one.unit}".strip() for n in (one.value, one.target))
+        over = " (over)" if one.value > one.target else ""
+        lines.append(f"| {one.title} | | {value}{over} |{' |' * (len(others) - 1)} ≤ {target} |")
+    return "\n".join(lines)
+
+
+def with_table(page: str, rows: str) -> str:
+    """The page with this table between its marks."""
+    before, _, rest = page.partition("<!-- table -->\n")
+    return f"{before}<!-- table -->\n{rows}\n<!-- end of table -->{rest.partition(END)[2]}"
+
+
+def with_picture(page: str, results: Iterable[Result]) -> str:
+    """The page whose picture says in words what it shows now."""
+    words = alternative_text(results)
+    return re.sub(r"!\[[^\]]*\]\(images/benchmarks", f"![{words}](images/benchmarks", page)
 
 
 def as_json(
