@@ -12,8 +12,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..database.supervisor import free_port
-
 RABBITMQ_PLACES = (
     "usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin",  # Debian
     "opt/homebrew/opt/rabbitmq/sbin",
@@ -106,6 +104,8 @@ def _kafka(program: Path, folder: Path, port: int, password: str) -> Setup:
 
 
 def _rabbitmq(program: Path, folder: Path, port: int, password: str) -> Setup:
+    from ..database.supervisor import free_port  # Windows has no supervisor, nor this broker
+
     names = str(free_port())
     environment = {
         "HOME": folder,  # where its cookie is

@@ -14,7 +14,6 @@ import psutil
 from ..database.errors import ServerUnavailable, indented, said_lines
 from ..database.managed import IDLE_SECONDS, ManagedServer
 from ..database.private import kill_family
-from ..database.supervisor import free_port
 from ..paths import cache_folder
 from .kinds import KINDS, Kind
 
@@ -43,6 +42,8 @@ class ServiceServer(ManagedServer[str]):
         shutil.rmtree(self._data, ignore_errors=True)
         self._data.mkdir(mode=0o700)
         _write(self.folder / "password", secrets.token_urlsafe(24))
+        from ..database.supervisor import free_port  # which Windows lacks
+
         _write(self.folder / "port", str(free_port(self.folder)))
 
     def supervisor(self) -> list[str]:
