@@ -3,10 +3,12 @@
 import asyncio
 import random
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from uuid import uuid4
 
 import asyncpg
 import pytest
+from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from eventsource import (
@@ -284,3 +286,68 @@ async def test_the_work_of_a_leader_ends_its_term_and_its_error_is_raised(
         await leader.run(work)
     assert terms == [True, True]
     assert not leader.is_leader
+
+
+class Network:
+    """A way to the database that can go silent without a word."""
+
+    def __init__(self, url: URL) -> None:
+        self._url = url
+        self._works = asyncio.Event()
+        self._works.set()
+
+    async def open(self, stack: AsyncExitStack) -> URL:
+        server = await asyncio.start_server(self._carry, "127.0.0.1", 0)
+        stack.callback(server.close)
+        return self._url.set(port=server.sockets[0].getsockname()[1])
+
+    def go_silent(self) -> None:
+        self._works.clear()
+
+    async def _carry(self, near: asyncio.StreamReader, answer: asyncio.StreamWriter) -> None:
+        far, ask = await asyncio.open_connection(self._url.host, self._url.port)
+        try:
+            await asyncio.gather(self._pipe(near, ask), self._pipe(far, answer))
+        finally:
+            ask.close()
+            answer.close()
+
+    async def _pipe(self, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+        while data := await source.read(65536):
+            await self._works.wait()
+            target.write(data)
+        self._works.set()
+        target.close()
+
+
+async def test_a_leader_whose_network_goes_silent_stops_its_work(
+    engine: AsyncEngine, engine_of: Callable
+) -> None:
+    """Nobody says goodbye, so only asking finds out."""
+    async with AsyncExitStack() as stack:
+        network = Network(engine.url)
+        url = await network.open(stack)
+        leader = PostgreSQLLeader(
+            engine_of(url.render_as_string(hide_password=False)),
+            "one",
+            retry_seconds=600,
+            check_seconds=0.2,
+        )
+        terms: list[str] = []
+
+        async def work() -> None:
+            terms.append("began")
+            try:
+                await asyncio.Event().wait()
+            finally:
+                terms.append("ended")
+
+        running = asyncio.create_task(leader.run(work))
+        await eventually(lambda: leader.is_leader, timeout_seconds=20)
+        await asyncio.sleep(1)  # several questions that are answered
+        assert terms == ["began"]
+        network.go_silent()
+        await eventually(lambda: terms == ["began", "ended"], timeout_seconds=20)
+        assert not leader.is_leader
+        running.cancel()
+        await asyncio.wait([running])
