@@ -36,8 +36,9 @@ def make_bus(
             RedisEventBusConfig(redis_url=url, stream_prefix=name, **settings), registry
         )
     if kind == "kafka":
-        # Tansu lets a consumer join after half of this time.
+        # Tansu lets a consumer join after half of this time. Groups belong to the whole broker.
         settings = {"session_timeout_ms": 2000, "partitions": 2, **options}
+        settings["consumer_group"] = f"{name}.{group}"
         return KafkaEventBus(
             KafkaEventBusConfig(bootstrap_servers=url, topic_prefix=name, **settings), registry
         )
