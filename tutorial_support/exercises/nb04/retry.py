@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 from eventsource import (
     AppendResult,
     DomainEvent,
+    EventStream,
     ExpectedVersion,
     OptimisticLockError,
     PostgreSQLEventStore,
@@ -31,10 +32,22 @@ class UsedUpError(Exception):
 
 
 class _ContestedStore(PostgreSQLEventStore):
-    """Before each of the first appends a rival redeems the same coupon."""
+    """A rival redeems the same coupon: before the first appends, or after the first read."""
 
     rivals = 0
     appends = 0
+    rival_after_read = False
+
+    async def get_events(self, aggregate_id: UUID, *args: Any, **options: Any) -> EventStream:
+        stream = await super().get_events(aggregate_id, *args, **options)
+        if self.rival_after_read:
+            self.rival_after_read = False
+            await self._redeem(aggregate_id)
+        return stream
+
+    async def _redeem(self, coupon: UUID) -> None:
+        rival = [redeemed(coupon, "rival")]
+        await super().append_events(coupon, "Coupon", rival, ExpectedVersion.ANY)
 
     async def append_events(
         self,
@@ -48,8 +61,7 @@ class _ContestedStore(PostgreSQLEventStore):
         self.appends += 1
         if self.rivals:
             self.rivals -= 1
-            rival = [redeemed(aggregate_id, "rival")]
-            await super().append_events(aggregate_id, "Coupon", rival, ExpectedVersion.ANY)
+            await self._redeem(aggregate_id)
         return await super().append_events(
             aggregate_id, aggregate_type, events, expected_version, transaction=transaction
         )
@@ -60,11 +72,11 @@ def redeemed(coupon: UUID, customer: str) -> CouponRedeemed:
 
 
 async def _run(
-    store: _ContestedStore, answer: Answer, *, rivals: int, uses: int
+    store: _ContestedStore, answer: Answer, *, rivals: int, uses: int, after_read: bool = False
 ) -> tuple[list[str], Exception | None]:
     """Who has redeemed, and the error it ended with."""
     coupon = uuid4()
-    store.rivals, store.appends = rivals, 0
+    store.rivals, store.appends, store.rival_after_read = rivals, 0, after_read
 
     def decide(events: list[DomainEvent]) -> list[DomainEvent]:
         if len(events) >= uses:
@@ -77,7 +89,7 @@ async def _run(
     except (UsedUpError, OptimisticLockError) as raised:
         error = raised
     finally:
-        store.rivals = 0
+        store.rivals, store.rival_after_read = 0, False
     stored = (await store.get_events(coupon, "Coupon")).events
     return [event.customer for event in stored if isinstance(event, CouponRedeemed)], error
 
@@ -92,6 +104,7 @@ async def _check_retry(answer: Answer, db: Database) -> None:
                 hint=1,
             )
         await _a_rival_takes_the_last_use(store, answer)
+        await _a_rival_comes_while_you_decide(store, answer)
         await _two_rivals_come_first(store, answer)
         await _rivals_without_end(store, answer)
 
@@ -115,6 +128,17 @@ async def _a_rival_takes_the_last_use(store: _ContestedStore, answer: Answer) ->
             seen="the coupon was used up, and your caller was told nothing",
             expected="what decide raises reaches the caller",
             hint=4,
+        )
+
+
+async def _a_rival_comes_while_you_decide(store: _ContestedStore, answer: Answer) -> None:
+    """A version that is read after the decision hides the rival."""
+    customers, _ = await _run(store, answer, rivals=0, uses=1, after_read=True)
+    if customers != ["rival"]:
+        raise NotYet(
+            seen=f"a rival came after you had read, and {customers} redeemed a coupon for one use",
+            expected="a conflict, and then a decision that sees the rival's event",
+            hint=2,
         )
 
 
@@ -230,6 +254,19 @@ somebody has to learn that the coupon was not redeemed.
                 raise
 """),
             hint=3,
+        ),
+        Wrong(
+            _loop("""
+    for attempt in range(1, 6):
+        new = decide((await store.get_events(coupon_id, "Coupon")).events)
+        version = await store.get_stream_version(coupon_id, "Coupon")
+        try:
+            return await store.append_events(coupon_id, "Coupon", new, version)
+        except OptimisticLockError:
+            if attempt == 5:
+                raise
+"""),
+            hint=2,
         ),
         Wrong(
             _loop("""

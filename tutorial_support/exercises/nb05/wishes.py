@@ -54,7 +54,11 @@ def _runs_together(command_id: Callable[[dict[str, Any]], UUID]) -> None:
     """Joined without a separator, different names can give one text."""
     one = request(cart="12", article="3 lamps")
     other = request(cart="123", article=" lamps")
-    if command_id(one) == command_id(other):
+    try:
+        together = command_id(one) == command_id(other)
+    except ValueError:  # it takes the cart's id for a UUID, which has one length: nothing runs
+        return
+    if together:
         raise NotYet(
             seen="cart '12' with article '3 lamps' got the id of cart '123' with ' lamps'",
             expected="an id for each",
@@ -102,6 +106,7 @@ apart, such as JSON.
     solutions=(
         _answer("return uuid5(SHOP, f\"{request['cart_id']}/{request['article']}\")"),
         _answer("return uuid5(uuid5(SHOP, request['cart_id']), request['article'])"),
+        _answer("return uuid5(UUID(request['cart_id']), request['article'])"),
         """
 import json
 
