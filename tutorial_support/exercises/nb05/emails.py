@@ -63,6 +63,7 @@ async def _check_emails(emails_class: Any, db: Database) -> None:
         await _it_is_reserved_once(emails_class, store)
         await _case_and_spaces_do_not_count(emails_class, store)
         await _a_rival_comes_between(emails_class, store)
+        await _her_own_request_comes_between(emails_class, store)
         await _many_at_once(emails_class, store)
         await _it_can_be_given_back(emails_class, store)
 
@@ -123,6 +124,25 @@ async def _a_rival_comes_between(emails_class: Any, store: _OvertakenStore) -> N
             seen="a rival reserved the address after you had looked, and you reserved it too",
             expected="EmailTakenError for the one who is late",
             hint=1 if await _streams(store) > 2 else 3,
+        )
+
+
+async def _her_own_request_comes_between(emails_class: Any, store: _OvertakenStore) -> None:
+    """The browser has sent it twice: a conflict, and the address is hers all the same."""
+    eva = uuid4()
+    rivals_store = PostgreSQLEventStore(store.session_factory)
+
+    async def rival() -> None:
+        await emails_class(rivals_store).reserve("twice@shop.example", eva)
+
+    before, store.rival = await _reserved(store), rival
+    taken = await _is_taken(emails_class(store).reserve("twice@shop.example", eva))
+    if taken or await _reserved(store) != before + 1:
+        raise NotYet(
+            seen="Eva's request was sent to two servers at once, and one of them "
+            + ("refused her the address she has" if taken else "stored it again"),
+            expected="one reservation, and no error: a second look tells whose it is",
+            hint=4,
         )
 
 

@@ -73,6 +73,7 @@ def _by_hand(
     owner: str = "e.customer_id if isinstance(e, EmailReserved) else None",
     expected: str = "history.version",
     only_own: str = "owner == customer_id",
+    on_conflict: str = "pass",
 ) -> str:
     """Emails on the store itself; a wrong answer differs in one of these."""
     return f"""
@@ -95,7 +96,7 @@ class Emails:
                 await self.store.append_events(stream_id, "Email", [event], {expected})
                 return
             except OptimisticLockError:
-                pass
+                {on_conflict}
 
     async def reserve(self, email, customer_id):
         def decide(owner):
@@ -165,6 +166,7 @@ WRONG = (
     Wrong(_by_hand(stream_id="uuid5(SHOP, email)"), hint=2),
     Wrong(_by_hand(expected="-1"), hint=3),
     Wrong(_CONFLICT_ESCAPES, hint=4),
+    Wrong(_by_hand(on_conflict="raise EmailTakenError from None"), hint=4),
     Wrong(_by_hand(owner="owner or e.customer_id"), hint=5),
     Wrong(_by_hand(only_own="True"), hint=5),
 )
