@@ -75,8 +75,8 @@ Full jitter means from zero: `random.uniform(0, longest)`. A pause that is varie
 clients that failed together nearly together.
 """,
         """
-Python computes `2 ** 4999`, and cannot make a float of it. Limit the exponent too: after six
-failures the ceiling is reached.
+Python computes `2 ** 4999`, and cannot make a float of it. Limit the exponent too: after
+seven failures the ceiling is reached.
 """,
     ),
     solutions=(
