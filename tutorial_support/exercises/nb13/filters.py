@@ -12,6 +12,7 @@ from eventsource import (
     ReadOptions,
     StoredEvent,
     SubscriptionConfig,
+    SubscriptionConfigError,
     SubscriptionManager,
 )
 from tutorial_support.domain import OrderCreated, OrderShipped
@@ -40,7 +41,11 @@ async def _check_filters(shipments_of: Callable[[UUID], Any]) -> None:
             ),
         ]
         await log.append_events(order, "Order", events, 0)
-    config = shipments_of(mine)
+    try:
+        config = shipments_of(mine)
+    except SubscriptionConfigError as error:
+        hint = 3 if "event_types" in str(error) else 1
+        raise NotYet(seen=str(error), expected="a configuration", hint=hint) from error
     if not isinstance(config, SubscriptionConfig):
         raise NotYet(seen=f"{config!r}", expected="a SubscriptionConfig", hint=1)
     got: list[DomainEvent] = []
@@ -124,6 +129,7 @@ def shipments_of(tenant_id):
     wrong=(
         _wrong("event_types=[OrderShipped]", hint=2),
         _wrong("tenant_id=tenant_id", hint=3),
+        _wrong('tenant_id=tenant_id, event_types=["OrderShipped"]', hint=3),
         _wrong('tenant_id=tenant_id, event_types=[OrderShipped], start_from="end"', hint=4),
         _wrong('tenant_id=tenant_id, aggregate_types=["OrderShipped"]', hint=4),
     ),

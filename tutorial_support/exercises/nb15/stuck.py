@@ -1,7 +1,7 @@
 """Exercise 15.2: parked entries that another try cures, and those that it does not."""
 
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -40,6 +40,31 @@ class _Broker:
         self.got += [event.event_id for event in events]
 
 
+class _DeadLetters(InMemoryDLQRepository):
+    """Says what is wrong with data that is no mapping."""
+
+    async def add_failed_event(  # noqa: PLR0917  # the order of the repository's own
+        self,
+        event_id: UUID,
+        projection_name: str,
+        event_type: str,
+        event_data: Any,
+        error: BaseException,
+        retry_count: int = 0,
+        *,
+        transaction: Any = None,
+    ) -> None:
+        if not isinstance(event_data, Mapping):
+            raise NotYet(
+                seen=f"event_data is a {type(event_data).__name__}",
+                expected="the event's fields, by name",
+                hint=4,
+            )
+        await super().add_failed_event(
+            event_id, projection_name, event_type, event_data, error, retry_count
+        )
+
+
 async def _parked(outbox: OutboxRepository) -> dict[str, list[DomainEvent]]:
     """One order for each kind of trouble, whose first entry is parked and holds the second back."""
     orders: dict[str, list[DomainEvent]] = {}
@@ -55,7 +80,7 @@ async def _parked(outbox: OutboxRepository) -> dict[str, list[DomainEvent]]:
 
 
 async def _check_stuck(tend: Callable[[OutboxRepository, DLQRepository], Awaitable[Any]]) -> None:
-    outbox, dead_letters = InMemoryOutboxRepository(), InMemoryDLQRepository()
+    outbox, dead_letters = InMemoryOutboxRepository(), _DeadLetters()
     orders = await _parked(outbox)
     poison = orders["poison"][0]
     broker = _Broker({poison.event_id})
@@ -92,14 +117,14 @@ async def _check_stuck(tend: Callable[[OutboxRepository, DLQRepository], Awaitab
 
 
 def _judge_cured(broker: _Broker, orders: dict[str, list[DomainEvent]]) -> None:
-    for name in ("outage", "slow"):
+    for name, hint in (("outage", 1), ("slow", 2)):
         if [e.event_id for e in orders[name]] != [
             one for one in broker.got if one in {e.event_id for e in orders[name]}
         ]:
             raise NotYet(
                 seen=f"parked after '{TROUBLES[name]}', and still not published",
                 expected="published, in the order of its stream: the broker is well again",
-                hint=1,
+                hint=hint,
             )
 
 
@@ -224,6 +249,32 @@ async def tend(outbox, dead_letters):
             )
 """,
             hint=3,
+        ),
+        Wrong(
+            """
+async def tend(outbox, dead_letters):
+    for entry in await outbox.get_failed_events():
+        if entry.last_error.startswith(("ConnectionError", "TimeoutError")):
+            await outbox.requeue(entry.id)
+        else:
+            error = Exception(entry.last_error)
+            await dead_letters.add_failed_event(
+                entry.event_id, "outbox", entry.event_type, entry.event_data, error
+            )
+            await outbox.mark_published(entry.id)
+""",
+            hint=4,
+        ),
+        Wrong(
+            """
+async def tend(outbox, dead_letters):
+    for entry in await outbox.get_failed_events():
+        if entry.last_error.startswith("ConnectionError"):
+            await outbox.requeue(entry.id)
+        else:
+            await outbox.mark_published(entry.id)
+""",
+            hint=2,
         ),
     ),
     check=_check_stuck,

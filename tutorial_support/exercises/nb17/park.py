@@ -1,12 +1,31 @@
 """Exercise 17.2: an entry that takes every consumer down is parked, and nothing else is."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
 from tutorial_support.exercises.model import Exercise, NotYet, Wrong
 
 GROUP = "packers"
+
+
+class _KilledError(Exception):
+    """Stands for the end of the process."""
+
+
+class _DiesAfterAcknowledging:
+    """The client of a process that is killed as soon as it has acknowledged an entry."""
+
+    def __init__(self, redis: Any) -> None:
+        self._redis = redis
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._redis, name)
+
+    async def xack(self, *arguments: Any, **named: Any) -> None:
+        await self._redis.xack(*arguments, **named)
+        raise _KilledError
 
 
 async def _check_park(
@@ -24,6 +43,16 @@ async def _check_park(
                 seen="called again, it parked the same entry again",
                 expected="an entry that is parked is no longer pending",
                 hint=2,
+            )
+        await redis.delete(stream, parked)
+        await _three_entries(redis, stream)
+        with suppress(_KilledError):
+            await park(_DiesAfterAcknowledging(redis), stream, GROUP, parked)
+        if not await redis.xlen(parked):
+            raise NotYet(
+                seen="killed right after it had acknowledged P1, it left no copy",
+                expected="a copy in the parked stream before P1 is acknowledged",
+                hint=3,
             )
     finally:
         await redis.delete(stream, parked)
@@ -153,6 +182,17 @@ transaction: `async with redis.pipeline(transaction=True) as pipeline:`.
                 LOOK
                 + """        if entry["times_delivered"] >= 3:
             await redis.xack(stream, group, entry["message_id"])"""
+            ),
+            3,
+        ),
+        Wrong(
+            _answer(
+                LOOK
+                + """        if entry["times_delivered"] >= 3:
+            id = entry["message_id"]
+            await redis.xack(stream, group, id)
+            ((_, fields),) = await redis.xrange(stream, id, id)
+            await redis.xadd(parked, fields)"""
             ),
             3,
         ),

@@ -79,6 +79,9 @@ async def _check(stuck_readers: Callable[..., Collection[str]]) -> None:
     await ask(set(), earlier, "mails came to the end", 3)
     await read("newcomer", 2)
     await ask(set(), earlier, "a reader is new since the first look", 4)
+    earlier = await checkpoints.get_all_checkpoints()
+    await read("accounts", 2)
+    await ask({"newcomer", "search"}, earlier, "the second look begins with a new reader", 1)
 
 
 STUCK = Exercise(
@@ -165,6 +168,17 @@ def stuck_readers(earlier, later, end):
     ]
 """,
             hint=4,
+        ),
+        Wrong(
+            """
+def stuck_readers(earlier, later, end):
+    return [
+        after.projection_name
+        for before, after in zip(earlier, later)
+        if before.position == after.position < end
+    ]
+""",
+            hint=1,
         ),
     ),
     check=_check,
