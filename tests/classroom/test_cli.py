@@ -5,8 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
-from tutorial_support.cli import main
+from tutorial_support.cli import app, main
 
 Tutorial = Callable[..., str]
 
@@ -73,6 +74,28 @@ def test_a_notebook_that_does_not_exist_is_refused_with_those_that_do(
     tutorial: Tutorial, command: str
 ) -> None:
     assert "There is no notebook 99. There are: " in tutorial(command, "99", exits=2)
+
+
+@pytest.mark.parametrize("folder", ["not-there", "9" * 5000, ""])
+def test_a_site_of_a_folder_that_is_not_there(tutorial: Tutorial, folder: str) -> None:
+    said = tutorial("html", "--executed", f"{folder}/none", exits=2)
+    assert "There is no folder" in said
+    assert "tutorial run" in said
+
+
+HOSTILE_NUMBERS = ["-1", "0", "abc", "1.5", "9" * 5000, "", "'; DROP", "\udcff", "nan", "../1"]
+
+
+@pytest.mark.parametrize("number", HOSTILE_NUMBERS, ids=lambda one: ascii(one)[:12])
+@pytest.mark.parametrize(
+    "command",
+    ["lab --no-browser", "run", "refresh", "lint", "reset -y", "db start --port", "no-command"],
+)
+def test_a_number_that_is_none_is_refused(command: str, number: str) -> None:
+    done = CliRunner().invoke(app, [*command.split(), number])
+    assert done.exit_code == 2
+    assert isinstance(done.exception, SystemExit)
+    assert done.output
 
 
 def test_lint_accepts_the_notebooks_of_the_course(tutorial: Tutorial) -> None:

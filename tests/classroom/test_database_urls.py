@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import URL, make_url
@@ -89,9 +90,15 @@ async def message(url: str) -> str:
         ("sqlite:///my.db", "begins with sqlite://, and the course needs PostgreSQL"),
         ("mysql://me@localhost/db", "begins with mysql://, and the course needs PostgreSQL"),
         ("postgresql://me@localhost/db?sslmode=perhaps", "sslmode"),
+        ("postgresql://me:\ud800@localhost:1/db", "cannot be read"),
+        ("postgresql://me@\ud800/db", "cannot be read"),
+        (f"postgresql://me@{'x' * 300}/db", "There is no host 'xxx"),
+        ("postgresql://me@a..b/db", "There is no host 'a..b'"),
+        ("postgresql://me@%00/db", "cannot be used"),
+        (5, "cannot be read"),
     ],
 )
-async def test_what_is_no_url_of_postgresql(url: str, said: str) -> None:
+async def test_what_is_no_url_of_postgresql(url: Any, said: str) -> None:
     assert said in await message(url)
 
 

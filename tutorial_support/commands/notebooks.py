@@ -1,5 +1,6 @@
 """`tutorial run`, `refresh`, `lint`: notebooks as a whole, without a browser."""
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -89,6 +90,8 @@ def html(
     """Build the course as a web site that needs no network. A warning is an error."""
     from ..site import build, can_build
 
+    if not os.path.isdir(executed):  # which knows names too long for a file
+        console.fail(f"There is no folder {executed}. Make it:  tutorial run", code=2)
     if not can_build():
         console.fail("The site needs Sphinx:  pip install --group docs", code=2)
     if not build(executed, into):

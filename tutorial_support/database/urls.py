@@ -20,7 +20,8 @@ def parse_url(text: str) -> URL:
     """A URL for SQLAlchemy and asyncpg. Raises DatabaseUnavailable."""
     try:
         url = make_url(text.strip())
-    except (ArgumentError, ValueError) as error:
+        as_dsn(url).encode()  # a lone surrogate has no UTF-8
+    except (ArgumentError, AttributeError, ValueError) as error:
         raise DatabaseUnavailable(
             f"The database URL cannot be read. It should look like  {EXAMPLE}"
         ) from error
@@ -57,7 +58,7 @@ async def connect(url: URL) -> asyncpg.Connection:
     """Raises DatabaseUnavailable."""
     try:
         connection = await asyncpg.connect(as_dsn(url), timeout=CONNECT_SECONDS)
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise DatabaseUnavailable(_why_no_connection(error, url)) from error
     if connection.get_server_version().major < OLDEST_MAJOR:
         await connection.close()
@@ -77,7 +78,7 @@ def _why_no_connection(error: Exception, url: URL) -> str:
     place = _place(url)
     not_postgresql = f"What answers at {place} is not PostgreSQL: check the port in the URL."
     match error:
-        case socket.gaierror():
+        case socket.gaierror() | UnicodeError():
             why = f"There is no host {url.host!r}: check the database URL."
         case TimeoutError():
             why = f"{place} did not answer within {CONNECT_SECONDS} s: check the database URL."
@@ -100,6 +101,8 @@ def _why_no_connection(error: Exception, url: URL) -> str:
                 f"The server at {place} has no database {url.database!r}: make it, or write one "
                 "that exists, such as `postgres`, in the database URL."
             )
+        case ValueError() if not isinstance(error, asyncpg.InterfaceError):
+            why = f"The database URL cannot be used, {error}. It should look like  {EXAMPLE}"
         case asyncpg.TooManyConnectionsError():
             why = f"The server at {place} has no free connection: close some notebooks."
         case asyncpg.CannotConnectNowError():

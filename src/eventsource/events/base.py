@@ -13,7 +13,10 @@ _log = logging.getLogger(__name__)
 
 
 def _to_utc(value: datetime) -> datetime:
-    return value.astimezone(UTC)
+    try:
+        return value.astimezone(UTC)
+    except OverflowError as error:  # which pydantic would let through
+        raise ValueError("in UTC this time is before the year 1 or after 9999") from error
 
 
 UtcDatetime = Annotated[AwareDatetime, AfterValidator(_to_utc)]

@@ -13,6 +13,7 @@ from eventsource.repositories.sql import (
     SQLRepository,
     as_time,
     as_uuid,
+    check_event_id,
     now,
 )
 from eventsource.types import Position
@@ -126,6 +127,7 @@ class _SQLCheckpointRepository(SQLRepository):
     async def update_checkpoint(
         self, projection_name: str, event_id: UUID, event_type: str, *, transaction: Any = None
     ) -> None:
+        check_event_id(event_id)
         await self._fetch(
             _UPDATE, projection_name, event_id, event_type, now(), transaction=transaction
         )
@@ -143,6 +145,7 @@ class _SQLCheckpointRepository(SQLRepository):
         events: int = 1,
         transaction: Any = None,
     ) -> bool:
+        check_event_id(event_id)
         rows = await self._fetch(
             _SAVE,
             subscription_id,

@@ -1,6 +1,7 @@
 """Dead letters: events that a projection could not process, kept until somebody decides."""
 
 import json
+import re
 import traceback
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
+from eventsource.exceptions import SerializationError
 from eventsource.repositories.sql import (
     InMemoryRepository,
     PostgreSQLRepository,
@@ -16,12 +18,14 @@ from eventsource.repositories.sql import (
     SQLRepository,
     as_time,
     as_uuid,
+    check_event_id,
     days_ago,
     now,
     storable,
 )
 
 FAILED, RETRYING, RESOLVED = "failed", "retrying", "resolved"
+_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")  # behind a backslash that is escaped: plain text
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +81,10 @@ class DLQRepository(Protocol):
         *,
         transaction: Any = None,
     ) -> None:
-        """A further failure updates the entry and opens it again; `first_failed_at` stays."""
+        """A further failure updates the entry and opens it again; `first_failed_at` stays.
+
+        SerializationError for data that is no JSON object, or that PostgreSQL could not keep.
+        """
         ...
 
     async def get_failed_events(
@@ -107,6 +114,19 @@ def describe(error: BaseException) -> tuple[str, str]:
     """Message and traceback of `error` itself, wherever it is handled."""
     message = str(error) or type(error).__name__
     return storable(message), storable("".join(traceback.format_exception(error)))
+
+
+def _to_text(event_type: str, event_id: UUID, data: Mapping[str, Any]) -> str:
+    try:
+        text = json.dumps(dict(data), allow_nan=False, ensure_ascii=False)
+        text.encode()  # a lone surrogate has no UTF-8
+    except (TypeError, ValueError, RecursionError) as error:
+        raise SerializationError(event_type, f"event {event_id} is no JSON: {error}") from error
+    if _NUL.search(text):
+        raise SerializationError(
+            event_type, f"event {event_id} holds the character U+0000, which PostgreSQL cannot keep"
+        )
+    return text
 
 
 _ADD = """
@@ -187,13 +207,15 @@ class _SQLDLQRepository(SQLRepository):
         *,
         transaction: Any = None,
     ) -> None:
+        check_event_id(event_id)
+        data = _to_text(event_type, event_id, event_data)
         message, stacktrace = describe(error)
         await self._fetch(
             _ADD,
             event_id,
             projection_name,
             event_type,
-            json.dumps(dict(event_data)),
+            data,
             message,
             stacktrace,
             retry_count,

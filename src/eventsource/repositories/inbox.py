@@ -18,6 +18,7 @@ from eventsource.repositories.sql import (
     SQLiteRepository,
     SQLRepository,
     block_on,
+    check_event_id,
     days_ago,
     memory_statements,
     now,
@@ -70,6 +71,7 @@ class _SQLInboxRepository(SQLRepository):
     schema = "inbox"
 
     async def record(self, consumer: str, event_id: UUID, *, transaction: Any = None) -> bool:
+        check_event_id(event_id)
         rows = await self._fetch(_RECORD, consumer, event_id, now(), transaction=transaction)
         return bool(rows)
 
@@ -80,6 +82,7 @@ class _SQLInboxRepository(SQLRepository):
         return is_first
 
     async def is_recorded(self, consumer: str, event_id: UUID) -> bool:
+        check_event_id(event_id)
         return bool(await self._fetch(_FIND, consumer, event_id))
 
     async def cleanup(self, days: float = 30) -> int:

@@ -24,6 +24,7 @@ from eventsource.repositories.sql import (
     block_on,
     days_ago,
     now,
+    seconds_long,
     storable,
 )
 from eventsource.serialization import encode
@@ -224,7 +225,7 @@ class _SQLiteOutbox(_SQLOutboxRepository):
         return json.dumps([str(one) for one in entry_ids])
 
     def _delay(self, seconds: float) -> datetime:
-        return now() + timedelta(seconds=seconds)
+        return now() + seconds_long(seconds)
 
 
 class InMemoryOutboxRepository(InMemoryRepository, _SQLiteOutbox):
@@ -250,7 +251,7 @@ class PostgreSQLOutboxRepository(PostgreSQLRepository, _SQLOutboxRepository):
         return list(entry_ids)
 
     def _delay(self, seconds: float) -> timedelta:
-        return timedelta(seconds=seconds)
+        return seconds_long(seconds)
 
 
 def _up_to_parked(rows: list[Row]) -> list[OutboxEntry]:

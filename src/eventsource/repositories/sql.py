@@ -42,10 +42,13 @@ class MemoryDatabase:
         self._connection.executescript(get_schema(schema, "sqlite"))
 
     async def fetch(self, statement: str, *arguments: Any) -> list[Row]:
-        with self._lock:
-            return self._connection.execute(
-                statement, [_bindable(one) for one in arguments]
-            ).fetchall()
+        try:
+            with self._lock:
+                return self._connection.execute(
+                    statement, [_bindable(one) for one in arguments]
+                ).fetchall()
+        except (sqlite3.Error, OverflowError, UnicodeError) as error:
+            raise DatabaseError(f"The repository in memory refused a statement: {error}") from error
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Self]:
@@ -145,7 +148,26 @@ def now() -> datetime:
 def days_ago(days: float) -> datetime:
     if days < 0:
         raise ValueError(f"days must not be negative: {days}")
-    return now() - timedelta(days=days)
+    try:
+        return now() - timedelta(days=days)
+    except OverflowError as error:
+        raise ValueError(f"days reach back to before the year 1: {days:.6g}") from error
+
+
+def seconds_long(seconds: float) -> timedelta:
+    """ValueError for a time that is no number, or that ends after the year 9999."""
+    try:
+        span = timedelta(seconds=seconds)
+        now() + span
+    except (OverflowError, ValueError) as error:
+        raise ValueError(f"Not a number of seconds to wait: {seconds:.6g}") from error
+    return span
+
+
+def check_event_id(event_id: object) -> None:
+    """SQLite would store anything, and fail to read it ever after."""
+    if not isinstance(event_id, UUID):
+        raise TypeError(f"event_id is a UUID, not {event_id!r}")
 
 
 def as_uuid(value: Any) -> Any:

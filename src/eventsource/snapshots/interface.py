@@ -22,6 +22,8 @@ class Snapshot:
     created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     def __post_init__(self) -> None:
+        if not isinstance(self.aggregate_id, UUID):
+            raise TypeError(f"aggregate_id is a UUID, not {self.aggregate_id!r}")
         if self.version < 1:
             raise ValueError(f"A snapshot is of version 1 or later, not {self.version}")
         if self.created_at.tzinfo is None:
@@ -60,6 +62,11 @@ class SnapshotStore(ABC):
 
 def state_to_text(snapshot: Snapshot) -> str:
     """ASCII only: characters that a database refuses are escaped."""
+    if not isinstance(snapshot.state, dict):
+        raise SnapshotError(
+            f"The state of {snapshot.aggregate_type} {snapshot.aggregate_id} is a "
+            f"{type(snapshot.state).__name__}, and must be a dict"
+        )
     try:
         text = json.dumps(snapshot.state, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
