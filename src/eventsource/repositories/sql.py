@@ -151,7 +151,7 @@ def days_ago(days: float) -> datetime:
     try:
         return now() - timedelta(days=days)
     except OverflowError as error:
-        raise ValueError(f"days reach back to before the year 1: {days:.6g}") from error
+        raise ValueError(f"days reach back to before the year 1: {days!s:.20}") from error
 
 
 def seconds_long(seconds: float) -> timedelta:
@@ -160,7 +160,7 @@ def seconds_long(seconds: float) -> timedelta:
         span = timedelta(seconds=seconds)
         now() + span
     except (OverflowError, ValueError) as error:
-        raise ValueError(f"Not a number of seconds to wait: {seconds:.6g}") from error
+        raise ValueError(f"Not a number of seconds to wait: {seconds!s:.20}") from error
     return span
 
 
