@@ -61,7 +61,7 @@ async def _attempt(exercise: Exercise, answer: object, given: tuple[object, ...]
 
 def _not_yet(exercise: Exercise, seen: str, expected: str, hint: int) -> Verdict:
     hint = min(max(hint, 1), len(exercise.hints))
-    told = {"seen": seen, "expected": expected, f"hint {hint}": exercise.hints[hint - 1]}
+    told = {"seen": seen, "expected": expected, f"hint {hint}": exercise.hints[hint - 1].strip()}
     lines = [f"○ Exercise {exercise.id}, {exercise.title}: not yet"]
     for name, words in told.items():
         start = f"  {name + ':':<10}"
