@@ -55,7 +55,7 @@ async def work(specification: str) -> None:
 
     if source := said["consume"]:
         given: dict[str, Any] = {}
-        exec(source, given)  # noqa: S102  # a function of the notebook that started this process
+        exec(source, given)  # noqa: S102  # nosec B102  # a function of the notebook that started this process
         consume = next(value for value in given.values() if inspect.iscoroutinefunction(value))
         await consume(config, handle)
     else:

@@ -32,7 +32,7 @@ REQUESTS_AT_ONCE = 20
 
 
 @register_event
-class BellRung(TenantDomainEvent):
+class TenantBellRung(TenantDomainEvent):
     aggregate_type: str = "Bell"
 
 
@@ -91,7 +91,7 @@ class Isolation:
     async def _append(self, tenant: UUID) -> None:
         bell = uuid4()
         owner = tenant if self.random.random() < 0.9 else self.random.choice(TENANTS)
-        event = BellRung(aggregate_id=bell, tenant_id=owner)
+        event = TenantBellRung(aggregate_id=bell, tenant_id=owner)
         try:
             await self.store.append_events(bell, "Bell", [event], 0)
         except EventStoreError as error:

@@ -78,7 +78,9 @@ async def test_a_dead_letter_is_kept_or_refused(
 
 
 @pytest.mark.parametrize(
-    "value", [math.nan, math.inf, "\0", "\ud800", {"a": ["\\\0"]}, object()], ids=ascii
+    "value",
+    [math.nan, math.inf, "\0", "\ud800", {"a": ["\\\0"]}, object()],
+    ids=["nan", "infinity", "nul", "surrogate", "nul within", "no value"],
 )
 async def test_dead_letters_refuse_what_is_no_json(dead_letters: Any, value: object) -> None:
     with pytest.raises(SerializationError, match="Thing: event"):
