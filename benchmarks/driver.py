@@ -28,8 +28,9 @@ class Result:
     title: str
     competitor: str
     target: float
-    seconds: list[float]
+    seconds: list[float]  #: for all operations of a round together
     ratios: list[float]
+    operations: int = 1
 
     @property
     def median(self) -> float:
@@ -150,6 +151,7 @@ async def _measure(
             workload.target,
             seconds,
             [one / base for one, base in zip(seconds, raw, strict=True)],
+            workload.operations,
         )
         for name, seconds in times.items()
     ]

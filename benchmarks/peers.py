@@ -5,7 +5,7 @@ import sys
 import venv
 from pathlib import Path
 
-from benchmarks.plan import EVENTSOURCE_PY, EVENTSOURCING
+from benchmarks.plan import EVENTSOURCE_PY, EVENTSOURCING, OURS
 from tutorial_support.paths import cache_folder
 
 PACKAGES = {
@@ -30,7 +30,8 @@ def python_of(competitor: str) -> Path:
 
 def version_of(competitor: str, python: Path) -> str:
     """The competitor's version as its environment tells it."""
-    package = PACKAGES.get(competitor, ("asyncpg",))[0].partition("[")[0]
+    ours = "eventsource-tutorial" if competitor == OURS else "asyncpg"
+    package = PACKAGES.get(competitor, (ours,))[0].partition("[")[0]
     program = f"from importlib.metadata import version; print(version({package!r}))"
     done = subprocess.run([python, "-c", program], check=True, capture_output=True, text=True)
     return done.stdout.strip()

@@ -24,6 +24,11 @@ class Workload:
     who: tuple[str, ...] = EVERYBODY
     before: dict[str, Any] | None = None
 
+    @property
+    def operations(self) -> int:
+        """How many operations of a kind one request times."""
+        return int(self.request.get("calls", 1)) * int(self.request.get("writers", 1))
+
 
 def _append(title: str, target: float, count: int, calls: int, writers: int = 1) -> Workload:
     request = {"work": "append", "count": count, "calls": calls, "writers": writers}
@@ -53,7 +58,7 @@ def workloads(*, quick: bool) -> list[Workload]:
         _load(1000, 1.3, 6),
         _load(10_000, 1.2, 1),
         Workload(
-            f"read the feed, {feed:,} events".replace(",", " "),
+            f"read the feed: {feed:,} events".replace(",", " "),
             {"work": "feed", "count": feed},
             1.4,
             ours_too,

@@ -163,5 +163,5 @@ def _cell(result: Result | None) -> str:
 
 
 def _milliseconds(result: Result) -> str:
-    fastest = min(result.seconds) * 1000
+    fastest = min(result.seconds) / result.operations * 1000
     return f"{fastest:.1f} ms" if fastest >= 1 else f"{fastest:.2f} ms"
