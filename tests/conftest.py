@@ -116,6 +116,8 @@ def empty_cache(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     named = (kind.variable for kind in KINDS.values())
     for name in ("TUTORIAL_DATABASE", "TUTORIAL_DATABASE_URL", *named):
         monkeypatch.delenv(name, raising=False)
+    for name in jupyter_environment():  # who runs a notebook changes them: they are put back
+        monkeypatch.setenv(name, os.environ[name])
     folder = _new_cache()
     monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
     try:

@@ -188,7 +188,7 @@ async def test_a_server_that_cannot_start_says_what_it_said(
     empty_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ServiceServer, "start_seconds", 20.0)
-    monkeypatch.setattr("tutorial_support.services.server.free_port", lambda *_: 70_000)
+    monkeypatch.setattr("tutorial_support.database.supervisor.free_port", lambda *_: 70_000)
 
     with pytest.raises(ServiceUnavailable, match=r"Redis did not start. It said:\n.*\S"):
         await open_service("redis")

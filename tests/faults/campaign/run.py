@@ -186,7 +186,8 @@ class Run:
         with suppress(ProcessLookupError):
             actor.kill()
         _, said = await actor.communicate()
-        if actor.returncode not in (0, -signal.SIGKILL):
+        # One that was told to end before it had begun ends by the signal.
+        if actor.returncode not in (0, -signal.SIGKILL, -signal.SIGTERM):
             self.deaths.append(f"a {role} actor died by itself: {last_line(said)}")
 
     async def _evidence(self) -> Evidence:

@@ -33,10 +33,11 @@ class Machine:
 
     def __init__(self) -> None:
         self.fails = 0
+        self.seconds = 0.02
 
     async def pack(self, event: DomainEvent, session: AsyncSession) -> None:
         await session.execute(text("INSERT INTO parcels VALUES (:id)"), {"id": event.event_id})
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(self.seconds)
         if self.fails:
             self.fails -= 1
             raise OutOfTape("out of tape")
@@ -73,7 +74,8 @@ async def _attack(handle: Handler, machine: Machine, scratch: Database) -> None:
     await handle(event)
     await _expect_one(event.event_id, scratch, "an event whose first attempt failed", hint=2)
 
-    event = _order()
+    # Long enough that the second worker looks before the first is done, also on a busy machine.
+    event, machine.seconds = _order(), 0.3
     await asyncio.gather(handle(event), handle(event))
     await _expect_one(event.event_id, scratch, "an event delivered to two workers at once", hint=3)
 
