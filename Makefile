@@ -6,8 +6,8 @@ BIN = .venv/bin
 lab: install ## JupyterLab with a running database
 	@$(BIN)/tutorial lab
 
-test: install ## every test: units, contracts, faults, notebooks
-	@$(BIN)/python -m pytest -n auto --dist loadfile --nbval --nbval-sanitize-with tests/notebooks/sanitize.cfg --nbval-cell-timeout 60
+test: install ## every test: units, contracts, faults, notebooks; TESTS=tests/unit some of them
+	@$(BIN)/python -m pytest -n auto --dist loadfile --nbval --nbval-sanitize-with tests/notebooks/sanitize.cfg --nbval-cell-timeout 60 $(TESTS)
 
 check: install ## style, types, layers, notebook structure
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports && $(BIN)/bandit -q -ll -r src tutorial_support && $(BIN)/tutorial lint
