@@ -7,7 +7,7 @@ lab: install ## JupyterLab with a running database
 	@$(BIN)/tutorial lab
 
 test: install ## every test: units, contracts, faults, notebooks; TESTS=tests/unit some of them
-	@$(BIN)/python -m pytest -n auto --dist loadfile --nbval --nbval-sanitize-with tests/notebooks/sanitize.cfg --nbval-cell-timeout 60 $(TESTS)
+	@$(BIN)/python -m pytest -n auto --dist loadfile --nbval $(TESTS)
 
 check: install ## style, types, layers, notebook structure
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports && $(BIN)/bandit -q -ll -r src tutorial_support && $(BIN)/tutorial lint

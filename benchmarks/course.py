@@ -69,8 +69,7 @@ async def _clone() -> float:
 
 
 async def _nbval() -> float:
-    sanitize = "--nbval-sanitize-with", "tests/notebooks/sanitize.cfg"
-    return await _pytest("--nbval", *sanitize, "--nbval-cell-timeout", "60", "notebooks")
+    return await _pytest("--nbval", "notebooks")
 
 
 async def _papermill() -> float:
