@@ -1,349 +1,39 @@
-"""Event sourcing on asyncio: events, aggregates and event stores."""
+"""Event sourcing on asyncio: events, aggregates and event stores.
 
-from importlib.metadata import PackageNotFoundError, version
+A name is imported when it is first used, so you pay for what you use. `__init__.pyi` says where
+each comes from; type checkers read it as it stands. The technique is Scientific Python's SPEC 1.
+"""
 
-from eventsource.aggregates import (
-    AggregateRepository,
-    AggregateRoot,
-    Decider,
-    DeclarativeAggregate,
-)
-from eventsource.boundary import ConsistencyBoundary, TaggedEvents
-from eventsource.bus import (
-    DeadLetter,
-    EventBus,
-    InMemoryEventBus,
-    KafkaEventBus,
-    KafkaEventBusConfig,
-    RabbitMQEventBus,
-    RabbitMQEventBusConfig,
-    RedisEventBus,
-    RedisEventBusConfig,
-)
-from eventsource.events import (
-    DomainEvent,
-    EventRegistry,
-    default_registry,
-    get_event_class,
-    get_event_class_or_none,
-    is_event_registered,
-    list_registered_events,
-    register_event,
-    register_upcaster,
-    uuid7,
-)
-from eventsource.exceptions import (
-    AggregateMismatchError,
-    AggregateNotFoundError,
-    BrokerNotAvailableError,
-    DatabaseError,
-    DecryptionError,
-    DuplicateEventError,
-    DuplicateEventTypeError,
-    DuplicateHandlerError,
-    DuplicateUpcasterError,
-    EventBusConnectionError,
-    EventBusError,
-    EventDeliveryError,
-    EventPublishError,
-    EventSourceError,
-    EventStoreConnectionError,
-    EventStoreError,
-    EventTypeNotFoundError,
-    EventVersionError,
-    HandlerSignatureError,
-    OptimisticLockError,
-    PositionNotFoundError,
-    PrivacyError,
-    PrivacyNotAvailableError,
-    ProjectionError,
-    ProjectionLagError,
-    SchemaError,
-    SerializationError,
-    SnapshotDeserializationError,
-    SnapshotError,
-    SQLiteNotAvailableError,
-    StreamClosedError,
-    SubjectErasedError,
-    SubscriptionAlreadyExistsError,
-    SubscriptionConfigError,
-    SubscriptionError,
-    SubscriptionStateError,
-    TagConflictError,
-    TenantContextNotSetError,
-    TenantMismatchError,
-    UnhandledEventError,
-    UnreadableEventError,
-)
-from eventsource.handlers import handles
-from eventsource.monitoring import Monitor
-from eventsource.multitenancy import (
-    TenantAwareRepository,
-    TenantDomainEvent,
-    clear_tenant_context,
-    get_current_tenant,
-    get_required_tenant,
-    set_current_tenant,
-    tenant_engine,
-    tenant_scope,
-    tenant_scope_sync,
-)
-from eventsource.notifications import Doorbell
-from eventsource.outbox import OutboxPublisher
-from eventsource.privacy import (
-    ERASED,
-    Personal,
-    PrivateEventStore,
-    PrivateSnapshotStore,
-    Subject,
-    Vault,
-)
-from eventsource.process import (
-    Process,
-    ProcessManager,
-    ProcessState,
-    ProcessTimedOut,
-)
-from eventsource.projections import (
-    CheckpointTrackingProjection,
-    DatabaseProjection,
-    DeclarativeProjection,
-    InlineEventStore,
-    rebuild_blue_green,
-    rebuild_in_place,
-)
-from eventsource.repositories.checkpoint import (
-    CheckpointData,
-    CheckpointRepository,
-    InMemoryCheckpointRepository,
-    PostgreSQLCheckpointRepository,
-    SQLiteCheckpointRepository,
-)
-from eventsource.repositories.dlq import (
-    DLQEntry,
-    DLQRepository,
-    DLQStats,
-    InMemoryDLQRepository,
-    PostgreSQLDLQRepository,
-    ProjectionFailureCount,
-    SQLiteDLQRepository,
-)
-from eventsource.repositories.inbox import (
-    InboxRepository,
-    InMemoryInboxRepository,
-    PostgreSQLInboxRepository,
-    SQLiteInboxRepository,
-)
-from eventsource.repositories.keys import (
-    InMemoryKeyRepository,
-    KeyRepository,
-    PostgreSQLKeyRepository,
-    SQLiteKeyRepository,
-)
-from eventsource.repositories.outbox import (
-    InMemoryOutboxRepository,
-    OutboxEntry,
-    OutboxRepository,
-    OutboxStats,
-    PostgreSQLOutboxRepository,
-    SQLiteOutboxRepository,
-)
-from eventsource.repositories.timeouts import (
-    InMemoryTimeoutRepository,
-    PostgreSQLTimeoutRepository,
-    SQLiteTimeoutRepository,
-    TimeoutRepository,
-)
-from eventsource.snapshots import (
-    InMemorySnapshotStore,
-    PostgreSQLSnapshotStore,
-    Snapshot,
-    SnapshotStore,
-    SQLiteSnapshotStore,
-)
-from eventsource.sqlite_database import SQLITE_AVAILABLE, SQLiteDatabase
-from eventsource.stores import (
-    AppendResult,
-    DefaultTypeConverter,
-    EventPublisher,
-    EventStore,
-    EventStream,
-    ExpectedVersion,
-    InMemoryEventStore,
-    Position,
-    PostgreSQLEventStore,
-    ReadDirection,
-    ReadOptions,
-    SQLiteEventStore,
-    StoredEvent,
-    TypeConverter,
-)
-from eventsource.subscriptions import (
-    PostgreSQLLeader,
-    RetryPolicy,
-    Subscription,
-    SubscriptionConfig,
-    SubscriptionManager,
-    SubscriptionState,
-)
+import ast
+import pkgutil
+from importlib import import_module
 
-try:
-    __version__ = version("eventsource-tutorial")
-except PackageNotFoundError:  # a source tree that nobody installed
-    __version__ = "0"
 
-__all__ = [
-    "ERASED",
-    "SQLITE_AVAILABLE",
-    "AggregateMismatchError",
-    "AggregateNotFoundError",
-    "AggregateRepository",
-    "AggregateRoot",
-    "AppendResult",
-    "BrokerNotAvailableError",
-    "CheckpointData",
-    "CheckpointRepository",
-    "CheckpointTrackingProjection",
-    "ConsistencyBoundary",
-    "DLQEntry",
-    "DLQRepository",
-    "DLQStats",
-    "DatabaseError",
-    "DatabaseProjection",
-    "DeadLetter",
-    "Decider",
-    "DeclarativeAggregate",
-    "DeclarativeProjection",
-    "DecryptionError",
-    "DefaultTypeConverter",
-    "DomainEvent",
-    "Doorbell",
-    "DuplicateEventError",
-    "DuplicateEventTypeError",
-    "DuplicateHandlerError",
-    "DuplicateUpcasterError",
-    "EventBus",
-    "EventBusConnectionError",
-    "EventBusError",
-    "EventDeliveryError",
-    "EventPublishError",
-    "EventPublisher",
-    "EventRegistry",
-    "EventSourceError",
-    "EventStore",
-    "EventStoreConnectionError",
-    "EventStoreError",
-    "EventStream",
-    "EventTypeNotFoundError",
-    "EventVersionError",
-    "ExpectedVersion",
-    "HandlerSignatureError",
-    "InMemoryCheckpointRepository",
-    "InMemoryDLQRepository",
-    "InMemoryEventBus",
-    "InMemoryEventStore",
-    "InMemoryInboxRepository",
-    "InMemoryKeyRepository",
-    "InMemoryOutboxRepository",
-    "InMemorySnapshotStore",
-    "InMemoryTimeoutRepository",
-    "InboxRepository",
-    "InlineEventStore",
-    "KafkaEventBus",
-    "KafkaEventBusConfig",
-    "KeyRepository",
-    "Monitor",
-    "OptimisticLockError",
-    "OutboxEntry",
-    "OutboxPublisher",
-    "OutboxRepository",
-    "OutboxStats",
-    "Personal",
-    "Position",
-    "PositionNotFoundError",
-    "PostgreSQLCheckpointRepository",
-    "PostgreSQLDLQRepository",
-    "PostgreSQLEventStore",
-    "PostgreSQLInboxRepository",
-    "PostgreSQLKeyRepository",
-    "PostgreSQLLeader",
-    "PostgreSQLOutboxRepository",
-    "PostgreSQLSnapshotStore",
-    "PostgreSQLTimeoutRepository",
-    "PrivacyError",
-    "PrivacyNotAvailableError",
-    "PrivateEventStore",
-    "PrivateSnapshotStore",
-    "Process",
-    "ProcessManager",
-    "ProcessState",
-    "ProcessTimedOut",
-    "ProjectionError",
-    "ProjectionFailureCount",
-    "ProjectionLagError",
-    "RabbitMQEventBus",
-    "RabbitMQEventBusConfig",
-    "ReadDirection",
-    "ReadOptions",
-    "RedisEventBus",
-    "RedisEventBusConfig",
-    "RetryPolicy",
-    "SQLiteCheckpointRepository",
-    "SQLiteDLQRepository",
-    "SQLiteDatabase",
-    "SQLiteEventStore",
-    "SQLiteInboxRepository",
-    "SQLiteKeyRepository",
-    "SQLiteNotAvailableError",
-    "SQLiteOutboxRepository",
-    "SQLiteSnapshotStore",
-    "SQLiteTimeoutRepository",
-    "SchemaError",
-    "SerializationError",
-    "Snapshot",
-    "SnapshotDeserializationError",
-    "SnapshotError",
-    "SnapshotStore",
-    "StoredEvent",
-    "StreamClosedError",
-    "Subject",
-    "SubjectErasedError",
-    "Subscription",
-    "SubscriptionAlreadyExistsError",
-    "SubscriptionConfig",
-    "SubscriptionConfigError",
-    "SubscriptionError",
-    "SubscriptionManager",
-    "SubscriptionState",
-    "SubscriptionStateError",
-    "TagConflictError",
-    "TaggedEvents",
-    "TenantAwareRepository",
-    "TenantContextNotSetError",
-    "TenantDomainEvent",
-    "TenantMismatchError",
-    "TimeoutRepository",
-    "TypeConverter",
-    "UnhandledEventError",
-    "UnreadableEventError",
-    "Vault",
-    "__version__",
-    "clear_tenant_context",
-    "default_registry",
-    "get_current_tenant",
-    "get_event_class",
-    "get_event_class_or_none",
-    "get_required_tenant",
-    "handles",
-    "is_event_registered",
-    "list_registered_events",
-    "rebuild_blue_green",
-    "rebuild_in_place",
-    "register_event",
-    "register_upcaster",
-    "set_current_tenant",
-    "tenant_engine",
-    "tenant_scope",
-    "tenant_scope_sync",
-    "uuid7",
-]
+def _homes() -> dict[str, str]:
+    stub = pkgutil.get_data(__name__, "__init__.pyi")
+    assert stub is not None
+    return {
+        name.name: str(statement.module)
+        for statement in ast.parse(stub).body
+        if isinstance(statement, ast.ImportFrom)
+        for name in statement.names
+    }
+
+
+_HOMES = _homes()
+__all__ = list(_HOMES)
+
+
+def __getattr__(name: str) -> object:
+    if name == "__version__":
+        value: object = import_module("importlib.metadata").version("eventsource-tutorial")
+    elif name in _HOMES:
+        value = getattr(import_module(_HOMES[name]), name)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

@@ -16,8 +16,13 @@ from pydantic import BaseModel
 
 from eventsource.aggregates.declarative import DeclarativeAggregate
 from eventsource.aggregates.repository import AggregateRepository
-from eventsource.events.base import DomainEvent, UtcDatetime
-from eventsource.events.registry import register_event
+from eventsource.events.base import DomainEvent
+from eventsource.events.timeouts import (
+    ProcessTimedOut,
+    ProcessTimeoutCleared,
+    ProcessTimeoutSet,
+    TimeoutEvent,
+)
 from eventsource.handlers import handles
 from eventsource.observability import Tracer
 from eventsource.projections.base import TenantFilter
@@ -28,27 +33,6 @@ from eventsource.repositories.dlq import DLQRepository
 from eventsource.repositories.timeouts import Timeout, TimeoutRepository
 from eventsource.stores.interface import EventStore
 from eventsource.types import Position
-
-
-class _TimeoutEvent(DomainEvent):
-    name: str
-
-
-@register_event
-class ProcessTimeoutSet(_TimeoutEvent):
-    due_at: UtcDatetime
-
-
-@register_event
-class ProcessTimeoutCleared(_TimeoutEvent):
-    pass
-
-
-@register_event
-class ProcessTimedOut(_TimeoutEvent):
-    """What the process waited for has not happened by `due_at`."""
-
-    due_at: UtcDatetime
 
 
 class ProcessState(BaseModel):
@@ -89,7 +73,7 @@ class Process(DeclarativeAggregate[TProcessState]):
     def _current(self) -> TProcessState:
         return self._get_initial_state() if self._state is None else self._state
 
-    def _new(self, event_class: type[_TimeoutEvent], **fields: Any) -> _TimeoutEvent:
+    def _new(self, event_class: type[TimeoutEvent], **fields: Any) -> TimeoutEvent:
         return event_class(
             aggregate_id=self.aggregate_id,
             aggregate_type=self.aggregate_type,
@@ -97,11 +81,11 @@ class Process(DeclarativeAggregate[TProcessState]):
             **fields,
         )
 
-    def _record(self, event_class: type[_TimeoutEvent], **fields: Any) -> None:
+    def _record(self, event_class: type[TimeoutEvent], **fields: Any) -> None:
         self.apply_event(self._new(event_class, **fields))
 
     def _apply(self, event: DomainEvent) -> None:
-        if isinstance(event, _TimeoutEvent):
+        if isinstance(event, TimeoutEvent):
             set_now = {name: one for name, one in self._timeouts().items() if name != event.name}
             if isinstance(event, ProcessTimeoutSet):
                 set_now[event.name] = event
@@ -177,7 +161,7 @@ class ProcessManager(DeclarativeProjection):
 
     def _is_for_us(self, event: DomainEvent) -> bool:
         foreign = event.aggregate_type != self.processes.aggregate_type
-        return super()._is_for_us(event) and not (isinstance(event, _TimeoutEvent) and foreign)
+        return super()._is_for_us(event) and not (isinstance(event, TimeoutEvent) and foreign)
 
     @handles(ProcessTimeoutSet)
     async def _remember(self, event: ProcessTimeoutSet) -> None:

@@ -2,6 +2,9 @@
 
 import subprocess
 import sys
+from importlib.metadata import version
+
+import pytest
 
 import eventsource
 
@@ -12,22 +15,38 @@ def python(code: str) -> str:
     return done.stdout
 
 
-def test_every_name_is_there_and_sorted() -> None:
+def test_every_name_is_there_once() -> None:
     names = eventsource.__all__
-    assert len(names) == len(set(names))
+    assert len(names) == len(set(names)) > 100
     assert all(hasattr(eventsource, name) for name in names)
-    constants = [name for name in names if name.isupper()]
-    classes = [name for name in names if name[0].isupper() and not name.isupper()]
-    functions = [name for name in names if not name[0].isupper()]
-    assert names == sorted(constants) + sorted(classes) + sorted(functions)
+    assert set(names) <= set(dir(eventsource))
+    assert eventsource.__version__ == version("eventsource-tutorial")
 
 
-def test_it_imports_no_driver_and_no_telemetry() -> None:
-    code = "import sys, eventsource; print(*sorted({name.split('.')[0] for name in sys.modules}))"
+def test_it_has_no_other_name() -> None:
+    with pytest.raises(AttributeError, match="'eventsource' has no attribute 'EventShop'"):
+        _ = eventsource.EventShop  # type: ignore[attr-defined]
+
+
+def test_it_imports_nothing_before_it_is_used() -> None:
+    code = "import sys, eventsource; print(*(name for name in sys.modules if '.' in name))"
+    assert not {"eventsource.events", "sqlalchemy.ext", "pydantic.main"} & set(python(code).split())
+
+
+def test_all_of_it_imports_no_driver_and_no_telemetry() -> None:
+    code = "from eventsource import *; import sys; print(*(m.split('.')[0] for m in sys.modules))"
     loaded = set(python(code).split())
     assert "sqlalchemy" in loaded
     drivers = {"asyncpg", "aiosqlite", "redis", "aiokafka", "aio_pika", "opentelemetry", "alembic"}
     assert not loaded & drivers
+
+
+def test_whoever_reads_a_log_knows_the_events_of_processes() -> None:
+    python(
+        "from eventsource import PostgreSQLEventStore, default_registry\n"
+        "names = {'ProcessTimeoutSet', 'ProcessTimeoutCleared', 'ProcessTimedOut'}\n"
+        "assert names <= set(default_registry.list_types())\n"
+    )
 
 
 def test_it_works_without_the_extras() -> None:

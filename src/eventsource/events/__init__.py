@@ -12,11 +12,13 @@ from eventsource.events.registry import (
     list_registered_events,
     register_event,
 )
+from eventsource.events.timeouts import ProcessTimedOut
 from eventsource.events.upcasting import register_upcaster
 
 __all__ = [
     "DomainEvent",
     "EventRegistry",
+    "ProcessTimedOut",
     "default_registry",
     "get_event_class",
     "get_event_class_or_none",
