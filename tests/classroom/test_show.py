@@ -1,6 +1,8 @@
 """What a reader sees is stable, accessible and self-contained."""
 
 import re
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from enum import Enum
@@ -82,6 +84,14 @@ def test_a_table_returns_a_frame_that_shows_the_same(page: list[dict[str, str]])
     assert list(frame["version"]) == [1, 2]
     table(frame)
     assert page[0] == page[1]
+
+
+def test_nothing_heavy_is_imported_before_somebody_asks_for_it() -> None:
+    shown = "from tutorial_support.show import figure, monitor, table; table([{'n': 1}])"
+    asked = "print({'pandas', 'matplotlib', 'ipywidgets'} & set(sys.modules))"
+    command = [sys.executable, "-c", f"import sys; {shown}; {asked}"]
+    run = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert run.stdout.splitlines()[-1] == "set()"
 
 
 async def test_sql_binds_its_arguments(page: list[dict[str, str]]) -> None:

@@ -3,19 +3,22 @@
 import io
 import re
 from html import escape
-
-import matplotlib as mpl
-import matplotlib.pyplot as plt
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING
 
 from tutorial_support.show.output import emit
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
-def figure(fig: Figure, *, alt: str, caption: str = "") -> None:
+
+def figure(fig: "Figure", *, alt: str, caption: str = "") -> None:
     """Show a matplotlib figure as SVG; `alt` says in words what the picture shows.
 
     The same figure gives the same bytes on every run. Raises ValueError for an empty `alt`.
     """
+    import matplotlib as mpl  # it takes most of a second, and whoever has a figure has waited
+    import matplotlib.pyplot as plt
+
     file = io.StringIO()
     for axes in fig.axes:
         if legend := axes.get_legend():

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any, TypeVar
 
-import matplotlib.pyplot as plt
-
 from tutorial_support.show.figures import figure
 from tutorial_support.show.output import is_live, show_widget
 
@@ -58,6 +56,8 @@ async def monitor(
 
 def draw(samples: list[Sample], *, caption: str = "") -> None:
     """Show samples as a chart, one line for each name."""
+    import matplotlib.pyplot as plt
+
     fig, axes = plt.subplots(figsize=(7, 2.6))
     seconds = [sample.seconds for sample in samples]
     for name, style in zip(samples[0].values, ("-", "--", ":", "-."), strict=False):

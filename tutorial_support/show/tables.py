@@ -1,20 +1,23 @@
 """Rows as small HTML tables whose text is stable: short ids, UTC times, compact JSON."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import Enum
+from functools import cached_property
 from html import escape
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
 
-import pandas as pd
 from pydantic import BaseModel
 
 from eventsource import DomainEvent
 from tutorial_support.show.output import emit, running_cell
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class Fetches(Protocol):
@@ -23,41 +26,64 @@ class Fetches(Protocol):
     async def fetch(self, query: str, /, *args: Any) -> Sequence[Mapping[str, Any]]: ...
 
 
-class ShownFrame(pd.DataFrame):
-    """The rows of a table already on the page: as the last line of its own cell it adds nothing."""
+class ShownRows:
+    """The rows of a table already on the page: as the last line of its own cell it adds nothing.
 
-    _metadata = ("shown_in",)  # the name by which pandas lets a subclass keep an attribute
-    shown_in: int | None
+    Whatever else is asked of it, the pandas frame of the rows answers. The frame is made only then:
+    importing pandas takes half a second, and most tables are only looked at.
+    """
+
+    def __init__(self, records: list[dict[str, Any]], columns: list[str]) -> None:
+        self._records, self._columns, self._shown_in = records, columns, running_cell()
+
+    @cached_property
+    def frame(self) -> "pd.DataFrame":
+        """The rows, with pandas' own types, as `infer_objects` chooses them."""
+        import pandas as pd
+
+        return pd.DataFrame(self._records, columns=self._columns, dtype=object).infer_objects()
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)  # IPython and copy ask for dozens of these
+        return getattr(self.frame, name)
+
+    def __getitem__(self, key: Any) -> Any:
+        return self.frame[key]
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.frame)
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __repr__(self) -> str:
+        return repr(self.frame)
 
     def _ipython_display_(self) -> None:
-        if self.shown_in != running_cell():
+        if self._shown_in != running_cell():
             table(self)
 
 
-def table(rows: Iterable[Any] | pd.DataFrame, *, caption: str = "") -> pd.DataFrame:
+def table(rows: "Iterable[Any] | pd.DataFrame", *, caption: str = "") -> ShownRows:
     """Show rows (mappings, dataclasses, pydantic models or a frame) and return them as a frame.
 
     UUIDs show their first eight characters, times `YYYY-MM-DD HH:MM:SS` in UTC, None as NULL.
-    The frame has pandas' own types, as `infer_objects` chooses them.
     """
-    if isinstance(rows, pd.DataFrame):
-        rows = rows.astype(object).where(rows.notna(), None).to_dict("records")
-    records = [*map(_record, rows)]
+    records = [*map(_record, _rows_of(rows) if hasattr(rows, "to_dict") else rows)]
     columns = list(dict.fromkeys(name for record in records for name in record))
     cells = [[cell_text(record.get(name)) for name in columns] for record in records]
     numeric = [_is_number([record.get(name) for record in records]) for name in columns]
     emit(_html(columns, cells, numeric, caption), _plain(columns, cells, caption))
-    frame = ShownFrame(pd.DataFrame(records, columns=columns, dtype=object).infer_objects())
-    frame.shown_in = running_cell()
-    return frame
+    return ShownRows(records, columns)
 
 
-async def sql(db: Fetches, query: str, *args: Any, caption: str = "") -> pd.DataFrame:
+async def sql(db: Fetches, query: str, *args: Any, caption: str = "") -> ShownRows:
     """Run a query with bound parameters ($1, $2, ...), show its rows and return them as a frame."""
     return table(await db.fetch(query, *args), caption=caption)
 
 
-def stream(events: Iterable[Any], *, caption: str = "", times: bool = True) -> pd.DataFrame:
+def stream(events: Iterable[Any], *, caption: str = "", times: bool = True) -> ShownRows:
     """Show what is in a stream, one event a row: its version, type, time and own fields.
 
     Takes events, stored events (the position in the log is shown as well) or an `EventStream`.
@@ -73,13 +99,13 @@ def stream(events: Iterable[Any], *, caption: str = "", times: bool = True) -> p
 def cell_text(value: Any) -> str:
     """The text a value has in a table cell."""
     match value:
-        case None | pd.NaT:
+        case None:
             text = "NULL"
         case UUID():
             text = str(value)[:8]
         case datetime():
             moment = value.astimezone(UTC) if value.tzinfo else value
-            text = f"{moment:%Y-%m-%d %H:%M:%S}"
+            text = "NULL" if str(value) == "NaT" else f"{moment:%Y-%m-%d %H:%M:%S}"  # of pandas
         case Enum():
             text = str(value.value)
         case bytes() | memoryview():
@@ -96,6 +122,11 @@ def _keys_as_text(value: Any) -> Any:
     if isinstance(value, dict):
         return {cell_text(key): _keys_as_text(item) for key, item in value.items()}
     return [*map(_keys_as_text, value)] if isinstance(value, list | tuple) else value
+
+
+def _rows_of(frame: Any) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = frame.astype(object).where(frame.notna(), None).to_dict("records")
+    return rows
 
 
 def _record(row: Any) -> dict[str, Any]:
