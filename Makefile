@@ -23,8 +23,8 @@ coverage: install ## how much of the library its own tests reach, branch by bran
 	@$(BIN)/coverage run -m pytest -n auto --dist loadfile tests/unit tests/contracts tests/migrations
 	@$(BIN)/coverage combine -q && $(BIN)/coverage report
 
-mutants: install ## which changes of stores, outbox and subscriptions no test would notice; SAMPLE=60
-	@$(BIN)/python -m tests.mutants --sample $(or $(SAMPLE),60)
+mutants: install ## which changes of stores, outbox and subscriptions no test would notice; SAMPLE=60 SEED=1
+	@$(BIN)/python -m tests.mutants --sample $(or $(SAMPLE),60) --seed $(or $(SEED),1)
 
 bench: install ## the library against raw asyncpg and against peers; QUICK=1 for a rough look
 	@$(BIN)/python -m benchmarks library $(if $(QUICK),--quick)

@@ -1,67 +1,71 @@
-"""Mutation testing of what must not be wrong: `make mutants`, with SAMPLE=60 mutants a part.
+"""Mutation testing of what must not be wrong: `make mutants`, and of how many with SAMPLE=60.
 
-Cosmic Ray changes one thing in a copy of the library, runs the tests of that part, and expects one
-of them to fail. A mutant that survives is a line that no test would miss. It works in a clone, so
-your files stay as they are, and in an environment of its own.
+Cosmic Ray changes one thing in a store, the outbox or the subscriptions, runs the tests of that
+module, and expects one of them to fail. A mutant that survives is a line that no test would miss.
+It works on a clone of the last commit in `build/mutants`, with an environment of its own. Interrupt
+it when you like: the same command goes on. When it was at its end, survivors alone are tried again,
+against the tests of the newest commit.
 """
 
+import asyncio
+import hashlib
 import json
 import os
+import random
+import shlex
+import sqlite3
 import subprocess
 import sys
-import tempfile
 import venv
+from collections.abc import Iterator
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+import psutil
 import typer
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import MofNCompleteColumn, Progress
 
+from tutorial_support.database.server import find_server
 from tutorial_support.paths import cache_folder
 
 ROOT = Path(__file__).resolve().parents[1]
-
-
-@dataclass(frozen=True)
-class Part:
-    """Modules to mutate, and the tests that should notice."""
-
-    name: str
-    modules: tuple[str, ...]
-    tests: tuple[str, ...]
-
-
-PARTS = (
-    Part(
-        "stores",
-        ("stores",),
-        (
-            "tests/contracts/test_streams.py",
-            "tests/contracts/test_feeds.py",
-            "tests/contracts/test_feed_gaps.py",
-            "tests/contracts/test_statements.py",
-            "tests/contracts/test_postgresql.py",
-            "tests/contracts/test_sqlite.py",
-            "tests/contracts/test_joined_appends.py",
-            "tests/unit/test_values.py",
-        ),
-    ),
-    Part(
-        "outbox",
-        ("outbox.py", "repositories/outbox.py"),
-        ("tests/contracts/repositories", "tests/contracts/test_outbox_postgresql.py"),
-    ),
-    Part(
-        "subscriptions",
-        ("subscriptions",),
-        ("tests/unit/test_subscriptions.py", "tests/contracts/subscriptions"),
-    ),
+LIBRARY = "src/eventsource/"
+MODULES = (
+    "stores",
+    "subscriptions",
+    "outbox.py",
+    "repositories/outbox.py",
+    "repositories/outbox_statements.py",
 )
+
+STORES = "tests/contracts/test_streams.py tests/contracts/test_feeds.py"
+#: The first entry that a module's name begins with tells the tests that should notice a change.
+TESTS = {
+    "stores/in_memory": f"{STORES} tests/contracts/test_stores_agree.py tests/unit/test_values.py "
+    "tests/unit/test_contract_suites.py -k 'not sqlite and not postgresql'",
+    "stores/sqlite": f"{STORES} tests/contracts/test_sqlite.py -k sqlite",
+    "stores/postgresql": f"tests/contracts/test_postgresql.py tests/contracts/test_statements.py "
+    f"{STORES} tests/contracts/test_feed_gaps.py tests/contracts/test_feed_missing.py "
+    "tests/contracts/test_joined_appends.py -k postgresql",
+    "stores/append_counter": "tests/contracts/test_monitoring.py",
+    "stores/wrapper": "tests/contracts/test_tenants.py tests/contracts/test_projections_inline.py "
+    "tests/contracts/test_privacy.py",
+    "stores/": f"tests/unit/test_values.py {STORES} tests/contracts/test_exactness.py "
+    "-k 'not postgresql'",
+    "outbox": "tests/contracts/repositories/test_outbox_publisher.py "
+    "tests/contracts/test_outbox_postgresql.py",
+    "repositories/outbox": "tests/contracts/repositories/test_outbox.py "
+    "tests/contracts/repositories/test_outbox_publisher.py "
+    "tests/contracts/repositories/test_bad_input.py tests/contracts/test_outbox_postgresql.py",
+    "subscriptions": "tests/unit/test_subscriptions.py tests/contracts/subscriptions",
+}
 #: Mutations that mean nothing here: `X | None` in an annotation is no calculation.
-LEFT_OUT = ("core/ReplaceBinaryOperator_BitOr",)
-TIMEOUT_SECONDS = 240
+LEFT_OUT = "core/ReplaceBinaryOperator_BitOr%"
+TEST_SECONDS = 30  # a test that hangs has noticed
+MUTANT_SECONDS = 300
 
 CONFIGURATION = """
 [cosmic-ray]
@@ -73,118 +77,164 @@ test-command = {command}
 name = "local"
 """
 
-# Runs where Cosmic Ray is installed: keeps a random sample of the mutants in a session.
-SAMPLE = """
-import json, random, sys
-from cosmic_ray.work_db import WorkDB, use_db
-path, size, seed, left_out = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4].split()
-with use_db(path, WorkDB.Mode.open) as db:
-    items = [
-        item for item in db.work_items
-        if not any(m.operator_name.startswith(tuple(left_out)) for m in item.mutations)
-    ]
-    chosen = random.Random(seed).sample(items, min(size, len(items)))
-    db.clear()
-    db.add_work_items(chosen)
-    print(len(items))
-"""
+console = Console(highlight=False)
 
-# And: what became of each mutant so far.
-RESULTS = """
-import json, sys
-from cosmic_ray.work_db import WorkDB, use_db
-with use_db(sys.argv[1], WorkDB.Mode.open) as db:
-    where = {item.job_id: item.mutations[0] for item in db.work_items}
-    print(json.dumps([
-        [
-            result.test_outcome.value if result.test_outcome else "",
-            where[job].module_path.as_posix(), where[job].start_pos[0], where[job].operator_name,
-        ]
-        for job, result in db.results
-    ]))
-"""
 
-console = Console()
+@dataclass(frozen=True)
+class Mutant:
+    """What was changed, and what came of it: "KILLED" or "SURVIVED"."""
+
+    place: str
+    outcome: str
+    diff: str
 
 
 def main(
-    sample: Annotated[int, typer.Option(help="Mutants of each part, chosen at random.")] = 60,
+    sample: Annotated[int, typer.Option(help="How many mutants, chosen at random.")] = 60,
     seed: Annotated[int, typer.Option(help="Another seed chooses others.")] = 1,
-    part: Annotated[str, typer.Option(help="Only this part.")] = "",
 ) -> None:
     """Mutate stores, outbox and subscriptions, and tell which mutants survive."""
-    programs = install()
-    with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
-        clone = Path(folder) / "clone"
-        subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
-        for each in PARTS:
-            if part in ("", each.name):
-                report(each, run(each, clone, programs, sample, seed))
+    asyncio.run(find_server())  # used by this process too, it stays while the tests come and go
+    program = install()
+    folder = ROOT / "build" / "mutants" / f"{sample}-{seed}-{fingerprint()}"
+    clone, session = folder / "clone", folder / "session.sqlite"
+    update(clone)
+    settings = folder / "settings.toml"
+    settings.write_text(
+        CONFIGURATION.format(
+            modules=json.dumps([LIBRARY + module for module in MODULES]),
+            timeout=MUTANT_SECONDS,
+            command=json.dumps(f"{sys.executable} -m tests.mutants --changed"),
+        )
+    )
+    if not session.exists():
+        begin(program, settings, session, sample, seed)
+    with closing(sqlite3.connect(session)) as database:
+        follow(program, settings, session, database)
+        report(list(mutants(database)), seed)
+
+
+def fingerprint() -> str:
+    """Changes with what is mutated, and not with the tests."""
+    folders = [LIBRARY + module for module in MODULES]
+    listed = subprocess.check_output(["git", "ls-tree", "-r", "HEAD", *folders], cwd=ROOT)
+    return hashlib.sha256(listed).hexdigest()[:12]
 
 
 def install() -> Path:
-    """The folder of Cosmic Ray's programs; installs it on first use."""
+    """Cosmic Ray's program; installs it on first use."""
     folder = cache_folder() / "mutants"
     if not (folder / "installed").exists():
+        console.print("Installing Cosmic Ray ...")
         venv.create(folder, with_pip=True, clear=True)
-        pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "-qq", "cosmic-ray"]
+        pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "-qq", "cosmic-ray~=8.7"]
         subprocess.run(pip, check=True, stdin=subprocess.DEVNULL)
         (folder / "installed").touch()
-    return folder / "bin"
+    return folder / "bin" / "cosmic-ray"
 
 
-def run(part: Part, clone: Path, programs: Path, sample: int, seed: int) -> list[list]:
-    """The outcome of each mutant of the sample."""
-    modules = [f"src/eventsource/{module}" for module in part.modules]
-    command = f"{sys.executable} -m pytest -x -q -p no:cacheprovider {' '.join(part.tests)}"
-    settings = clone.parent / f"{part.name}.toml"
-    settings.write_text(
-        CONFIGURATION.format(
-            modules=json.dumps(modules), timeout=TIMEOUT_SECONDS, command=json.dumps(command)
-        )
-    )
-    session = clone.parent / f"{part.name}.sqlite"
-    environment = {**os.environ, "PYTHONPATH": str(clone / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
+def update(clone: Path) -> None:
+    """The last commit, whatever mutant an interrupted run has left there."""
+    if not clone.exists():
+        subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
+    for words in (["fetch", "--quiet", str(ROOT), "HEAD"], ["reset", "--hard", "FETCH_HEAD"]):
+        subprocess.run(["git", *words], cwd=clone, check=True, stdout=subprocess.DEVNULL)
 
-    def call(*arguments: object) -> str:
-        done = subprocess.run(
-            [str(argument) for argument in arguments],
-            cwd=clone,
-            env=environment,
-            check=True,
-            capture_output=True,
-            text=True,
-        )
-        return done.stdout
 
-    subprocess.run(command.split(), cwd=clone, env=environment, check=True, capture_output=True)
-    call(programs / "cosmic-ray", "init", settings, session)
-    call(programs / "python", "-c", SAMPLE, session, sample, seed, " ".join(LEFT_OUT))
+def begin(program: Path, settings: Path, session: Path, sample: int, seed: int) -> None:
+    """Check that all tests pass without a mutant, then draw the sample."""
+    whole = session.with_suffix(".new")
+    for module, tests in TESTS.items():
+        console.print(f"Without a mutant: the tests of {module}")
+        if subprocess.run(command(tests), **inside(settings), check=False).returncode:
+            raise SystemExit(f"These fail without any mutant: {tests}")
+    whole.unlink(missing_ok=True)
+    subprocess.run([program, "init", settings, whole], **inside(settings), check=True)
+    with closing(sqlite3.connect(whole)) as database, database:
+        rows = database.execute(
+            "SELECT job_id FROM mutation_specs WHERE operator_name NOT LIKE ? "
+            "ORDER BY module_path, operator_name, operator_args, occurrence",
+            [LEFT_OUT],
+        ).fetchall()
+        chosen = random.Random(seed).sample(rows, min(sample, len(rows)))
+        database.execute("CREATE TEMPORARY TABLE chosen (job_id)")
+        database.executemany("INSERT INTO chosen VALUES (?)", chosen)
+        for table in ("mutation_specs", "work_items"):
+            database.execute(f"DELETE FROM {table} WHERE job_id NOT IN (SELECT * FROM chosen)")
+    whole.rename(session)
+    console.print(f"{len(chosen)} of {len(rows)} mutants")
+
+
+def inside(settings: Path) -> dict:
+    """How a program is run in the clone, with the clone's library."""
+    clone = settings.parent / "clone"
+    own = {"PYTHONPATH": str(clone / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
+    return {"cwd": clone, "env": os.environ | own, "stdout": subprocess.DEVNULL}
+
+
+def command(tests: str) -> list[str]:
+    options = f"-x -q -p no:cacheprovider --timeout={TEST_SECONDS}"
+    return [sys.executable, "-m", "pytest", *shlex.split(f"{options} {tests}")]
+
+
+def run_tests_of_change() -> int:
+    """What Cosmic Ray runs in the clone: the tests of the module that differs from the commit."""
+    changed = subprocess.check_output(["git", "diff", "--name-only"], text=True).split()
+    name = changed[0].removeprefix(LIBRARY)
+    tests = next(tests for module, tests in TESTS.items() if name.startswith(module))
+    return subprocess.run(command(tests), check=False).returncode
+
+
+def follow(program: Path, settings: Path, session: Path, database: sqlite3.Connection) -> None:
+    """Run what has no result yet, or the survivors, and name survivors as they are found."""
+    (total,) = database.execute("SELECT count(*) FROM work_items").fetchone()
+    if len(list(mutants(database))) == total:
+        with database:
+            database.execute("DELETE FROM work_results WHERE test_outcome <> 'KILLED'")
+    known = set(mutants(database))
     process = subprocess.Popen(
-        [str(programs / "cosmic-ray"), "exec", str(settings), str(session)],
-        cwd=clone,
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        [program, "exec", settings, session], **inside(settings), stderr=subprocess.DEVNULL
     )
-    with Progress(console=console, transient=True) as progress:
-        task = progress.add_task(f"Mutants of {part.name}", total=sample)
-        while process.poll() is None:
-            try:
-                process.wait(5)
-            except subprocess.TimeoutExpired:
-                results = json.loads(call(programs / "python", "-c", RESULTS, session))
-                progress.update(task, completed=len(results))
-    return json.loads(call(programs / "python", "-c", RESULTS, session))
+    columns = (*Progress.get_default_columns(), MofNCompleteColumn())
+    try:
+        with Progress(*columns, console=console, transient=True) as progress:
+            task = progress.add_task("Mutants", total=total, completed=len(known))
+            while process.poll() is None:
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(2)
+                for mutant in set(mutants(database)) - known:
+                    known.add(mutant)
+                    if mutant.outcome != "KILLED":
+                        progress.console.print(f"{mutant.outcome.lower()}: {mutant.place}")
+                progress.update(task, completed=len(known))
+    finally:
+        with suppress(psutil.NoSuchProcess):
+            for one in (*psutil.Process(process.pid).children(recursive=True), process):
+                one.kill()
+        process.wait()
 
 
-def report(part: Part, results: list[list]) -> None:
-    survived = [result for result in results if result[0] == "survived"]
-    share = 1 - len(survived) / max(1, len(results))
-    console.print(f"{part.name}: {len(results)} mutants, {share:.0%} killed")
-    for _, path, line, operator in sorted(survived, key=lambda result: result[1:3]):
-        console.print(f"  survived: {path}:{line} {operator}", highlight=False)
+def mutants(database: sqlite3.Connection) -> Iterator[Mutant]:
+    """Those that have been tried."""
+    for path, line, operator, outcome, diff in database.execute(
+        "SELECT module_path, start_pos_row, operator_name, "
+        "coalesce(test_outcome, worker_outcome), coalesce(diff, '') "
+        "FROM work_results JOIN mutation_specs USING (job_id) ORDER BY 1, 2, 3, occurrence"
+    ):
+        yield Mutant(f"{path}:{line} {operator.removeprefix('core/')}", outcome, diff)
+
+
+def report(tried: list[Mutant], seed: int) -> None:
+    killed = sum(mutant.outcome == "KILLED" for mutant in tried)
+    survivors = [mutant for mutant in tried if mutant.outcome != "KILLED"]
+    for mutant in survivors:
+        changed = [line for line in mutant.diff.splitlines() if line.startswith(("-", "+"))]
+        console.print(f"\n{mutant.outcome.lower()}: {mutant.place}", *changed[2:], sep="\n")
+    share = f"{killed / len(tried):.0%}" if tried else "none"
+    console.print(f"\n{len(tried)} mutants, {killed} killed: {share} (seed {seed})")
 
 
 if __name__ == "__main__":
+    if sys.argv[1:] == ["--changed"]:
+        sys.exit(run_tests_of_change())
     typer.run(main)
