@@ -44,8 +44,7 @@ MODULES = (
 STORES = "tests/contracts/test_streams.py tests/contracts/test_feeds.py"
 #: The first entry that a module's name begins with tells the tests that should notice a change.
 TESTS = {
-    "stores/in_memory": f"{STORES} tests/contracts/test_stores_agree.py tests/unit/test_values.py "
-    "tests/unit/test_contract_suites.py -k 'not sqlite and not postgresql'",
+    "stores/in_memory": f"tests/unit/test_values.py {STORES} -k 'in-memory or test_values'",
     "stores/sqlite": f"{STORES} tests/contracts/test_sqlite.py -k sqlite",
     "stores/postgresql": f"tests/contracts/test_postgresql.py tests/contracts/test_statements.py "
     f"{STORES} tests/contracts/test_feed_gaps.py tests/contracts/test_feed_missing.py "
@@ -207,6 +206,8 @@ def follow(program: Path, settings: Path, session: Path, database: sqlite3.Conne
                     if mutant.outcome != "KILLED":
                         progress.console.print(f"{mutant.outcome.lower()}: {mutant.place}")
                 progress.update(task, completed=len(known))
+    except KeyboardInterrupt:
+        console.print("Interrupted. The same command goes on.")
     finally:
         with suppress(psutil.NoSuchProcess):
             for one in (*psutil.Process(process.pid).children(recursive=True), process):
