@@ -1,7 +1,7 @@
 """Projections into tables: read model and checkpoint stand or fall together."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -10,7 +10,14 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
 
-from eventsource import EventStore, EventStoreConnectionError, PostgreSQLEventStore
+from eventsource import (
+    EventStore,
+    EventStoreConnectionError,
+    PostgreSQLEventStore,
+    UnreadableEventError,
+    default_registry,
+    register_upcaster,
+)
 from eventsource.projections import (
     DatabaseProjection,
     RetryPolicy,
@@ -78,6 +85,39 @@ async def test_a_batch_size_changes_nothing(sold: Sold, store: EventStore) -> No
     assert await sold.catch_up(store, batch_size=5) == 12
     assert await sold.totals() == {"apple": 4, "pear": 4, "plum": 4}
     assert await sold.get_position() == result.position
+
+
+@pytest.fixture
+def spoiled() -> Iterator[None]:
+    """The till's closing cannot be read."""
+
+    def unreadable(data: dict) -> dict:
+        raise LookupError("nobody knows this till any more")
+
+    register_upcaster("TillClosed", from_version=1)(unreadable)
+    yield
+    default_registry._upcasters.pop("TillClosed")
+
+
+@pytest.mark.usefixtures("spoiled")
+async def test_what_stands_before_an_unreadable_event_is_done(
+    sold: Sold, store: EventStore
+) -> None:
+    before = await sell(store, "apple", "pear", "apple")
+    closed = TillClosed(aggregate_id=uuid4())
+    await store.append_events(closed.aggregate_id, "Till", [closed], 0)
+    behind = await sell(store, "plum")
+
+    async def all_in_the_feed() -> bool:
+        return await store.get_feed_end() >= behind.position
+
+    await eventually(all_in_the_feed)
+    for _ in range(2):  # it stays where it is
+        with pytest.raises(UnreadableEventError, match="nobody knows this till") as refusal:
+            await sold.catch_up(store)
+        assert refusal.value.event_id == closed.event_id
+        assert await sold.totals() == {"apple": 2, "pear": 1}
+        assert await sold.get_position() == before.position
 
 
 async def test_who_waits_reads_his_own_write(sold: Sold, store: EventStore) -> None:

@@ -1,5 +1,6 @@
 """A learner in the real notebook: each stub, solution and typical mistake gets its verdict."""
 
+import ast
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -73,6 +74,16 @@ def test_it_is_not_yet_and_gets_the_hint_that_fits(
     assert "seen:" in told
     assert "expected:" in told
     assert f"hint {hint}:" in told, told
+
+
+@for_each("stub")
+def test_a_class_that_is_left_as_it_was_is_called_so(
+    learner: Learner, exercise: Exercise, source: str, hint: int
+) -> None:
+    """A notebook's class has no file to read its statement from."""
+    statements = {getattr(each, "name", ""): each for each in ast.parse(source).body}
+    if isinstance(statements.get(exercise.answer), ast.ClassDef):
+        assert "the stub as it was" in learner.answer(exercise, source)
 
 
 @for_each("solution")

@@ -3,13 +3,14 @@
 import ast
 import asyncio
 import inspect
+import linecache
 import signal
 import textwrap
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from types import FrameType
+from types import CodeType, FrameType
 
 from tutorial_support.exercises.model import Exercise, NotYet, parse
 
@@ -88,7 +89,9 @@ def _untouched(exercise: Exercise, answer: object) -> bool:
         return True
     definition = _definition(answer)
     if definition is None:
-        return any(type(answer) is type(value) and answer == value for value in _values(exercise))
+        return _is_empty_class(answer) or any(
+            type(answer) is type(value) and answer == value for value in _values(exercise)
+        )
     stubs = map(ast.dump, parse(exercise.stub).body)
     return _is_empty(definition) or ast.dump(definition) in stubs
 
@@ -100,8 +103,37 @@ def _definition(answer: object) -> ast.stmt | None:
     try:
         statement = parse(textwrap.dedent(inspect.getsource(answer))).body[0]
     except (OSError, TypeError, SyntaxError):
-        return None
+        return _class_statement(answer) if inspect.isclass(answer) else None
     return statement if hasattr(statement, "body") else None
+
+
+def _class_statement(answer: type) -> ast.stmt | None:
+    """The same for a class of a notebook, which has no file: from the cell of its first method."""
+    for method in _methods(answer):
+        cell, line = "".join(linecache.getlines(method.co_filename)), method.co_firstlineno
+        with suppress(SyntaxError):
+            for statement in parse(cell).body:
+                named = isinstance(statement, ast.ClassDef) and statement.name == answer.__name__
+                if named and statement.lineno <= line <= (statement.end_lineno or 0):
+                    return statement
+    return None
+
+
+def _methods(answer: type) -> list[CodeType]:
+    """The code of the functions in the class statement, not of those that others put there."""
+    functions = (inspect.unwrap(value) for value in vars(answer).values() if callable(value))
+    return [
+        function.__code__
+        for function in functions
+        if inspect.isfunction(function) and function.__qualname__.startswith(answer.__qualname__)
+    ]
+
+
+def _is_empty_class(answer: object) -> bool:
+    """Whether the class says nothing of its own; its parents may, and pydantic adds to it."""
+    if not inspect.isclass(answer) or inspect.get_annotations(answer) or _methods(answer):
+        return False
+    return all(name.startswith(("_", "model_")) for name in vars(answer))
 
 
 def _is_empty(definition: ast.stmt) -> bool:

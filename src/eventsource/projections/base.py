@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from eventsource.events.base import DomainEvent
-from eventsource.exceptions import ProjectionLagError
+from eventsource.exceptions import ProjectionLagError, UnreadableEventError
 from eventsource.observability import (
     ATTR_EVENT_ID,
     ATTR_EVENT_TYPE,
@@ -113,7 +113,8 @@ class CheckpointTrackingProjection(ABC):
         """Process what the feed holds after the checkpoint; returns how many events that were.
 
         Stops at an event that fails, which then is in the dead letters, and raises the handler's
-        error; the events before it are done.
+        error; or at one that cannot be read, with UnreadableEventError. The events before it are
+        done.
         """
         return await self._catch_up(event_store, batch_size)
 
@@ -294,10 +295,16 @@ async def read_batch(
     size: int,
     until: Position | None = None,
 ) -> list[StoredEvent]:
-    """The next events of the feed after one position, up to another."""
-    options = ReadOptions(from_position=after or Position.START, limit=size)
-    return [
-        stored
-        async for stored in event_store.read_all(options)
-        if until is None or stored.position <= until
-    ]
+    """The next events of the feed after one position, up to another or one that is unreadable.
+
+    UnreadableEventError if that is the very next.
+    """
+    options, batch = ReadOptions(from_position=after or Position.START, limit=size), []
+    try:
+        async for stored in event_store.read_all(options):
+            if until is None or stored.position <= until:
+                batch.append(stored)  # noqa: PERF401  # what came before an error counts
+    except UnreadableEventError as error:
+        if not batch and (until is None or error.feed_position <= until):
+            raise
+    return batch

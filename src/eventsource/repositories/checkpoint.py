@@ -39,13 +39,14 @@ class CheckpointRepository(Protocol):
     """One checkpoint for each name. Writes join `transaction` if you give one."""
 
     async def get_checkpoint(self, projection_name: str) -> UUID | None:
-        """The id of the last processed event."""
+        """The id of the event at the position; without one, of the last event processed."""
         ...
 
     async def update_checkpoint(
         self, projection_name: str, event_id: UUID, event_type: str, *, transaction: Any = None
     ) -> None:
-        """Record one more processed event; the position stays as it is."""
+        """Record one more processed event. A stored position stays, and so does its event: this
+        one may be an older event, processed again."""
         ...
 
     async def get_position(self, subscription_id: str) -> Position | None: ...
@@ -87,8 +88,10 @@ INSERT INTO projection_checkpoints AS stored (
 )
 VALUES ($1, $2, $3, $4, $4, $4, 1)
 ON CONFLICT (projection_name) DO UPDATE SET
-    last_event_id = excluded.last_event_id,
-    last_event_type = excluded.last_event_type,
+    last_event_id = CASE WHEN stored.global_position IS NULL
+        THEN excluded.last_event_id ELSE stored.last_event_id END,
+    last_event_type = CASE WHEN stored.global_position IS NULL
+        THEN excluded.last_event_type ELSE stored.last_event_type END,
     last_processed_at = excluded.last_processed_at,
     updated_at = excluded.updated_at,
     events_processed = stored.events_processed + 1

@@ -67,17 +67,18 @@ async def test_of_rivals_at_one_position_one_gets_through(
     assert sorted(saved) == [False] * 7 + [True]
 
 
-async def test_an_event_without_a_position_leaves_the_position(
+async def test_an_event_without_a_position_leaves_the_position_and_its_event(
     checkpoints: CheckpointRepository,
 ) -> None:
-    event = uuid4()
-    await checkpoints.update_checkpoint("orders", uuid4(), "OrderPlaced")
+    older, at_position = uuid4(), uuid4()
+    await checkpoints.update_checkpoint("orders", older, "OrderPlaced")
     assert await checkpoints.get_position("orders") is None
-    await checkpoints.save_position("orders", Position(0, 3), uuid4(), "OrderPaid", events=40)
-    await checkpoints.update_checkpoint("orders", event, "OrderSent")
+    assert await checkpoints.get_checkpoint("orders") == older
+    await checkpoints.save_position("orders", Position(0, 3), at_position, "OrderPaid", events=40)
+    await checkpoints.update_checkpoint("orders", older, "OrderPlaced")
     (stored,) = await checkpoints.get_all_checkpoints()
-    assert (stored.position, stored.last_event_id) == (Position(0, 3), event)
-    assert (stored.last_event_type, stored.events_processed) == ("OrderSent", 42)
+    assert (stored.position, stored.last_event_id) == (Position(0, 3), at_position)
+    assert (stored.last_event_type, stored.events_processed) == ("OrderPaid", 42)
 
 
 async def test_a_reset_reader_starts_at_the_beginning(checkpoints: CheckpointRepository) -> None:
