@@ -204,7 +204,9 @@ def follow(program: Path, settings: Path, session: Path, database: sqlite3.Conne
                 for mutant in set(mutants(database)) - known:
                     known.add(mutant)
                     if mutant.outcome != "KILLED":
-                        progress.console.print(f"{mutant.outcome.lower()}: {mutant.place}")
+                        progress.console.print(
+                            f"{mutant.outcome.lower()}: {mutant.place}", soft_wrap=True
+                        )
                 progress.update(task, completed=len(known))
     except KeyboardInterrupt:
         console.print("Interrupted. The same command goes on.")
@@ -229,8 +231,9 @@ def report(tried: list[Mutant], seed: int) -> None:
     killed = sum(mutant.outcome == "KILLED" for mutant in tried)
     survivors = [mutant for mutant in tried if mutant.outcome != "KILLED"]
     for mutant in survivors:
-        changed = [line for line in mutant.diff.splitlines() if line.startswith(("-", "+"))]
-        console.print(f"\n{mutant.outcome.lower()}: {mutant.place}", *changed[2:], sep="\n")
+        lines = [line for line in mutant.diff.splitlines() if line.startswith(("-", "+"))]
+        changed = [line for line in lines if not line.startswith(("---", "+++"))]
+        print(f"\n{mutant.outcome.lower()}: {mutant.place}", *changed, sep="\n")
     share = f"{killed / len(tried):.0%}" if tried else "none"
     console.print(f"\n{len(tried)} mutants, {killed} killed: {share} (seed {seed})")
 

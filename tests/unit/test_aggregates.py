@@ -205,6 +205,21 @@ class TestAggregateRepository:
         assert await accounts.exists(missing)
         assert (await accounts.load_or_create(missing)).version == 1
 
+    async def test_asking_for_the_version_reads_no_events(
+        self,
+        accounts: AggregateRepository[Account],
+        store: InMemoryEventStore,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        account = accounts.create_new(uuid4())
+        account.deposit(5)
+        await accounts.save(account)
+        monkeypatch.delattr(InMemoryEventStore, "_event")
+        with pytest.raises(AttributeError):
+            await accounts.load(account.aggregate_id)
+        assert await accounts.exists(account.aggregate_id)
+        assert await accounts.get_version(account.aggregate_id) == 1
+
     async def test_saving_nothing_does_nothing(
         self, accounts: AggregateRepository[Account], store: InMemoryEventStore
     ) -> None:

@@ -36,7 +36,7 @@ class AggregateRepository(Generic[TAggregate]):
     """Loads an aggregate by replaying its events and saves the events it has gained.
 
     With an `event_publisher`, saved events are published after they are stored. A crash between
-    the two loses the publication; the store's outbox does not.
+    the two loses the publication; the store's outbox does not. Both together publish twice.
 
     With a `snapshot_store`, a load starts from the latest snapshot. One is taken whenever a save
     crosses a multiple of `snapshot_threshold` events; `snapshot_mode` says who waits for it:
