@@ -1,7 +1,6 @@
 """kill -9 on a broker that keeps its data, with a publisher and a consumer at work."""
 
 import asyncio
-from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
@@ -9,6 +8,7 @@ import pytest
 from eventsource import DomainEvent, register_event
 from eventsource.exceptions import EventBusConnectionError
 from tests.buses import make_bus
+from tests.faults.campaign.brokers import are_on_disk
 from tutorial_support.lab import eventually
 from tutorial_support.services import KINDS, is_available, private_service
 
@@ -17,14 +17,6 @@ from tutorial_support.services import KINDS, is_available, private_service
 class BeadStrung(DomainEvent):
     aggregate_type: str = "Necklace"
     number: int
-
-
-def are_on_disk(folder: Path, queues: set[str]) -> bool:
-    """Whether RabbitMQ has written down which quorum queues it has: it does so a second late."""
-    (register,) = folder.glob("data/mnesia/*/quorum/*/names.dets")
-    # The Erlang external format of a name: its length, its text, then the next term's tag.
-    written = register.read_bytes()
-    return all(f"%2F_{queue}m".encode() in written for queue in queues)
 
 
 @pytest.mark.parametrize("kind", ["redis", "rabbitmq"])  # the Kafka-protocol broker keeps nothing

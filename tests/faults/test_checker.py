@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from tests.faults.campaign.checker import Evidence, SnapshotSeen, Stored, violations
+from tests.faults.campaign.checker import Evidence, SnapshotSeen, Stored, Taken, violations
 from tests.faults.campaign.records import Append, Complaint, FeedRead, VersionRead
 
 INFINITY = float("inf")
+HANDLED = [Taken("a", "p/1"), Taken("b", "p/1")]
 
 
 def good() -> Evidence:
@@ -29,6 +30,8 @@ def good() -> Evidence:
         delivered=[log[0], log[1], log[0]],
         effects=list(log),
         projected=["a", "b"],
+        subscribed=[Taken("a", "p/1"), Taken("b", "q/1")],
+        handled=[*HANDLED, Taken("b", "q/1"), Taken("a", "q/1"), Taken("b", "q/1")],
         snapshots=[SnapshotSeen("s", 2, 15)],
     )
 
@@ -69,8 +72,17 @@ BROKEN = {
     "delivered out of order": replace(good(), delivered=good().log[::-1]),
     "had 2 effects": replace(good(), effects=[*good().log, good().log[0]]),
     "had 0 effects": replace(good(), effects=good().log[:1]),
+    "the effects of stream s came out of order": replace(good(), effects=good().log[::-1]),
     "1 events missing": replace(good(), projected=["b"]),
     "1 more than once": replace(good(), projected=["a", "b", "a"]),
+    "the subscription differs": replace(good(), subscribed=good().subscribed[:1]),
+    "two leaders acted at once: p/1 did 1": replace(
+        good(), subscribed=[*good().subscribed, Taken("c", "p/1")]
+    ),
+    "two leaders acted at once: p/1 did 2": replace(good(), handled=[*good().handled, *HANDLED]),
+    "the handler skipped 1 events before b": replace(good(), handled=HANDLED[1:]),
+    "a came again more than a page later": replace(good(), page=1),
+    "the last 1 events were never handled": replace(good(), handled=HANDLED[:1]),
     "never happened": replace(good(), snapshots=[SnapshotSeen("s", 3, 15)]),
     "lies about version 1": replace(good(), snapshots=[SnapshotSeen("s", 1, 15)]),
     "an actor saw: trouble": replace(good(), records=[*good().records, Complaint("trouble")]),

@@ -1,18 +1,14 @@
 """Where programs and data are: out of reach, or on a disk that is full."""
 
 import asyncio
-import os
 import shutil
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO
 
 import pytest
 
+from tests.faults.small_disk import SmallDisk, small_disk_at
 from tutorial_support.database import DatabaseUnavailable, open_database, programs
 from tutorial_support.database.account import server_account
 from tutorial_support.database.cluster import Cluster
@@ -92,47 +88,14 @@ async def test_programs_of_the_machine_serve_as_well(
     assert version["server_version"].startswith(found.version)
 
 
-SUDO = [] if os.geteuid() == 0 else ["sudo", "-n"]
-
-
-def as_root(*command: str) -> None:
-    subprocess.run([*SUDO, *command], check=True)
-
-
-def may_mount() -> bool:
-    if not sys.platform.startswith("linux"):
-        return False
-    with suppress(FileNotFoundError):
-        return subprocess.run([*SUDO, "true"], capture_output=True, check=False).returncode == 0
-    return False
-
-
 @pytest.fixture
-def small_disk(empty_cache: Path) -> Iterator[Callable[[str], None]]:
-    """The cache on a disk of its own. Call it to give that another size."""
-    if not may_mount():
-        pytest.skip("a small disk needs Linux, and root or sudo without a password")
-    empty_cache.mkdir()
-    as_root(
-        "mount",
-        "-t",
-        "tmpfs",
-        "-o",
-        f"size=20m,mode=755,uid={os.geteuid()}",
-        "tmpfs",
-        str(empty_cache),
-    )
-    yield lambda size: as_root("mount", "-o", f"remount,size={size}", str(empty_cache))
-    shared = cluster()
-    shared.leave()
-    asyncio.run(shared.stop())
-    as_root("umount", str(empty_cache))
-
-
-def fill(file: BinaryIO) -> None:
-    while True:
-        file.write(bytes(100_000))
-        file.flush()
+def small_disk(empty_cache: Path) -> Iterator[SmallDisk]:
+    """The cache on a disk of its own."""
+    with small_disk_at(empty_cache, "20m") as disk:
+        yield disk
+        shared = cluster()
+        shared.leave()
+        asyncio.run(shared.stop())
 
 
 async def open_many() -> None:
@@ -145,30 +108,28 @@ def half_made(folder: Path) -> list[Path]:
 
 
 async def test_a_full_disk_at_the_first_start_is_one_clear_message(
-    small_disk: Callable[[str], None], empty_cache: Path
+    small_disk: SmallDisk, empty_cache: Path
 ) -> None:
     with pytest.raises(DatabaseUnavailable, match=f"The disk is full.*{empty_cache}"):
         await open_database("11-postgresql")
     assert half_made(empty_cache) == []
 
-    small_disk("200m")
+    small_disk.resize("200m")
     async with await open_database("11-postgresql") as database:
         assert await database.fetch("SELECT 1 AS one") == [(1,)]
 
 
 async def test_a_disk_that_fills_up_is_one_clear_message_and_recovers(
-    small_disk: Callable[[str], None], empty_cache: Path
+    small_disk: SmallDisk, empty_cache: Path
 ) -> None:
-    small_disk("200m")
+    small_disk.resize("200m")
     kept = await open_database("11-postgresql", keep=True)
     await kept.execute("CREATE TABLE mine AS SELECT 'still here' AS note")
-    ballast = empty_cache / "ballast"
-    with ballast.open("wb") as file, pytest.raises(OSError, match="No space left"):
-        fill(file)
+    small_disk.fill()
 
     with pytest.raises(DatabaseUnavailable, match=r"disk .* is full"):
         await open_many()
 
-    ballast.unlink()
+    small_disk.make_room()
     async with await open_database("11-postgresql", keep=True) as again:
         assert await again.fetch("SELECT note FROM mine") == [("still here",)]

@@ -9,7 +9,8 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from tests.faults.campaign.run import SABOTAGES, Run
+from tests.faults.campaign.run import Run
+from tests.faults.campaign.sabotage import SABOTAGES
 
 
 def main(
@@ -19,22 +20,28 @@ def main(
     sabotage: Annotated[
         str, typer.Option(help=f"Break the library first: {', '.join(SABOTAGES)}.")
     ] = "",
+    broker: Annotated[
+        str, typer.Option(help="table, redis, kafka or rabbitmq; by default another each run.")
+    ] = "",
 ) -> None:
-    """Kill writers, publishers, projections, snapshotters and PostgreSQL, and compare."""
-    console, faults, events = Console(), Counter[str](), 0
+    """Kill everything that writes, publishes, follows and serves, and compare."""
+    console, faults, counts = Console(soft_wrap=True), Counter[str](), Counter[str]()
     with Progress(console=console) as progress:
         task = progress.add_task("Under fire", total=runs)
         for number in range(seed, seed + runs):
-            report = asyncio.run(Run(number, seconds, sabotage).go())
+            report = asyncio.run(Run(number, seconds, sabotage, broker).go())
             console.print(str(report))
             if report.violations:
                 for violation in report.violations[:20]:
                     console.print(f"  [red]{violation}")
-                sys.exit(f"Broken with --seed {number}; repeat: --runs 1 --seed {number}")
+                again = f"--runs 1 --seed {number} --broker {report.broker}"
+                sys.exit(f"Broken with seed {number}; repeat: {again}")
             faults += report.faults
-            events += report.events
+            counts += report.counts
             progress.advance(task)
-    console.print(f"{runs} runs, {sum(faults.values())} faults, {events} events: nothing broken")
+    for name, counted in (("Faults", faults), ("Seen", counts)):
+        console.print(f"{name}: " + ", ".join(f"{n} {what}" for what, n in counted.most_common()))
+    console.print(f"{runs} runs, {sum(faults.values())} faults: nothing broken")
 
 
 typer.run(main)

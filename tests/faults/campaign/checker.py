@@ -24,6 +24,14 @@ class Stored:
 
 
 @dataclass(frozen=True)
+class Taken:
+    """An event that a subscription handled, and the time of leading in which it did."""
+
+    event_id: str
+    term: str
+
+
+@dataclass(frozen=True)
 class SnapshotSeen:
     stream: str
     version: int
@@ -39,8 +47,11 @@ class Evidence:
     delivered: list[Stored] = field(default_factory=list)
     effects: list[Stored] = field(default_factory=list)
     projected: list[str] = field(default_factory=list)
+    subscribed: list[Taken] = field(default_factory=list)
+    handled: list[Taken] = field(default_factory=list)
     snapshots: list[SnapshotSeen] = field(default_factory=list)
     pending: int = 0
+    page: int = 10  #: at most so many handled events come again
 
     def of(self, kind: type) -> Iterator:
         return (record for record in self.records if isinstance(record, kind))
@@ -57,6 +68,8 @@ def violations(evidence: Evidence) -> list[str]:
         _everything_is_delivered,
         _effects_happen_once,
         _read_model_is_the_log,
+        _leaders_follow_each_other,
+        _handler_misses_nothing,
         _snapshots_tell_the_truth,
     )
     return [problem for rule in rules for problem in rule(evidence)]
@@ -138,8 +151,7 @@ def _everything_is_delivered(evidence: Evidence) -> Iterator[str]:
         if row.event_id not in delivered:
             yield f"event {row.event_id} was never delivered"
     for stream, rows in _by_stream(_first_times(evidence.delivered)):
-        versions = [row.version for row in rows]
-        if versions != sorted(versions):
+        if not _ascends(rows):
             yield f"stream {stream} was delivered out of order"
 
 
@@ -148,16 +160,56 @@ def _effects_happen_once(evidence: Evidence) -> Iterator[str]:
     for row in evidence.log:
         if times[row.event_id] != 1:
             yield f"event {row.event_id} had {times[row.event_id]} effects behind the inbox"
+    for stream, rows in _by_stream(_first_times(evidence.effects)):
+        if not _ascends(rows):
+            yield f"the effects of stream {stream} came out of order"
 
 
 def _read_model_is_the_log(evidence: Evidence) -> Iterator[str]:
     log = [row.event_id for row in evidence.log]
-    if evidence.projected != log:
-        missing, twice = set(log) - set(evidence.projected), Counter(evidence.projected)
-        yield (
-            f"the read model differs from the log: {len(missing)} events missing, "
-            f"{sum(n > 1 for n in twice.values())} more than once, or another order"
-        )
+    subscribed = [row.event_id for row in evidence.subscribed]
+    for name, ids in (("read model", evidence.projected), ("subscription", subscribed)):
+        if ids != log:
+            missing, times = set(log) - set(ids), Counter(ids)
+            yield (
+                f"the {name} differs from the log: {len(missing)} events missing, "
+                f"{sum(n > 1 for n in times.values())} more than once, or another order"
+            )
+
+
+def _leaders_follow_each_other(evidence: Evidence) -> Iterator[str]:
+    """Once a new leader has moved the checkpoint, the one before must never move it again. Of a
+    handler without a fence one call may be on its way when the process dies."""
+    for rows, allowed in ((evidence.subscribed, 0), (evidence.handled, 1)):
+        for term, late in _after_their_end(row.term for row in rows).items():
+            if late > allowed:
+                yield f"two leaders acted at once: {term} did {late} events after another began"
+
+
+def _after_their_end(terms: Iterable[str]) -> Counter[str]:
+    current, ended, late = "", set[str](), Counter[str]()
+    for term in terms:
+        if term in ended:
+            late[term] += 1
+        elif term != current:
+            ended.add(current)
+            current = term
+    return late
+
+
+def _handler_misses_nothing(evidence: Evidence) -> Iterator[str]:
+    """In feed order from the start to the end, and back by no more than a page."""
+    places = {row.event_id: place for place, row in enumerate(evidence.log)}
+    reached = -1
+    for row in evidence.handled:
+        place = places[row.event_id]
+        if place > reached + 1:
+            yield f"the handler skipped {place - reached - 1} events before {row.event_id}"
+        if place <= reached - evidence.page:
+            yield f"event {row.event_id} came again more than a page later"
+        reached = max(reached, place)
+    if missing := len(evidence.log) - reached - 1:
+        yield f"the last {missing} events were never handled"
 
 
 def _snapshots_tell_the_truth(evidence: Evidence) -> Iterator[str]:
@@ -177,6 +229,11 @@ def _by_stream(rows: Iterable[Stored]) -> Iterator[tuple[str, list[Stored]]]:
     for row in rows:
         found[row.stream].append(row)
     return iter(found.items())
+
+
+def _ascends(rows: list[Stored]) -> bool:
+    versions = [row.version for row in rows]
+    return versions == sorted(versions)
 
 
 def _first_times(rows: Iterable[Stored]) -> list[Stored]:

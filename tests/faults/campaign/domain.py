@@ -1,9 +1,10 @@
 """What the actors write: payments into accounts, and the read model of them."""
 
+from collections.abc import Callable
 from typing import Any
 
 from pydantic import BaseModel
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from eventsource import AggregateRoot, DomainEvent, register_event
 from eventsource.asyncpg_pool import executor_for
@@ -49,8 +50,7 @@ class Projected(DatabaseProjection):
 
     async def create_tables(self, transaction: AsyncConnection) -> None:
         await executor_for(transaction).fetch(
-            "CREATE TABLE IF NOT EXISTS projected "
-            "(place BIGSERIAL PRIMARY KEY, event_id UUID NOT NULL)"
+            "CREATE TABLE IF NOT EXISTS projected (place BIGSERIAL PRIMARY KEY, event_id UUID)"
         )
 
     @handles(PaymentNoted)
@@ -60,8 +60,30 @@ class Projected(DatabaseProjection):
         )
 
 
-#: The broker is a table, and so are a consumer's effects.
-TABLES = """
-CREATE TABLE delivered (place BIGSERIAL PRIMARY KEY, event_id UUID, stream UUID, version INTEGER);
-CREATE TABLE effects (place BIGSERIAL PRIMARY KEY, event_id UUID, stream UUID, version INTEGER);
-"""
+class Subscribed(DatabaseProjection):
+    """Follows as a subscription; each row names the time of leading that it was written in."""
+
+    tables = ("subscribed",)
+
+    def __init__(self, engine: AsyncEngine, term: Callable[[], str]) -> None:
+        super().__init__(engine)
+        self._term = term
+
+    @handles(PaymentNoted)
+    async def _keep(self, transaction: Any, event: PaymentNoted) -> None:
+        await executor_for(transaction).fetch(
+            "INSERT INTO subscribed (event_id, term) VALUES ($1, $2)", event.event_id, self._term()
+        )
+
+
+#: What came out of brokers, a consumer's effects, read models, and what a handler did.
+TABLES = "".join(
+    f"CREATE TABLE {name} (place BIGSERIAL PRIMARY KEY, event_id UUID{columns});"
+    for name, columns in {
+        "delivered": ", stream UUID, version INTEGER",
+        "effects": ", stream UUID, version INTEGER",
+        "projected": "",
+        "subscribed": ", term TEXT",
+        "handled": ", term TEXT",
+    }.items()
+)
