@@ -17,6 +17,7 @@ from eventsource.projections import rebuild_blue_green
 from eventsource.types import Position
 from tests.faults.campaign.actor import LOST, Actor, Orders
 from tests.faults.campaign.brokers import Consumer, Publisher
+from tests.faults.campaign.clock import let_it_jump
 from tests.faults.campaign.domain import Account, PaymentNoted, Projected
 from tests.faults.campaign.records import Append, Complaint, FeedRead, VersionRead, now
 from tests.faults.campaign.subscribers import Subscriber
@@ -143,6 +144,7 @@ ROLES = {
 
 
 async def main(orders: Orders) -> None:
+    let_it_jump(orders.seed)
     kind, work = ROLES[orders.role]
     actor = kind(orders)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, actor.is_over.set)

@@ -1,19 +1,22 @@
 """What the actors write: payments into accounts, and the read model of them."""
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from eventsource import AggregateRoot, DomainEvent, register_event
 from eventsource.asyncpg_pool import executor_for
 from eventsource.projections import DatabaseProjection, handles
+from tests.faults.campaign.clock import wall_clock
 
 
 @register_event
 class PaymentNoted(DomainEvent):
     aggregate_type: str = "Account"
+    occurred_at: datetime = Field(default_factory=wall_clock)
     amount: int = 1
 
 
