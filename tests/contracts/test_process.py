@@ -123,6 +123,19 @@ async def test_a_timeout_is_not_early_and_undoes_what_was_done(parts: SimpleName
     assert trip.state.timeouts == {}
 
 
+async def test_a_clock_that_goes_back_loses_no_timeout_and_repeats_none(
+    parts: SimpleNamespace,
+) -> None:
+    await want_a_trip(parts.store)
+    before = agency(parts, AgencyWithoutFlights, NOON - timedelta(days=1))
+    in_time = agency(parts, AgencyWithoutFlights, NOON + PATIENCE)
+    await run_until(parts, before, GIVEN_UP[:5])
+    await run_until(parts, in_time, GIVEN_UP)
+    await before.catch_up(parts.store)
+    await in_time.catch_up(parts.store)
+    assert await types(parts) == GIVEN_UP
+
+
 async def test_a_cleared_timeout_comes_to_nothing(parts: SimpleNamespace) -> None:
     await want_a_trip(parts.store)
     await run_until(parts, agency(parts), WITH_FLIGHT)
