@@ -13,7 +13,7 @@ from eventsource import (
     SubscriptionState,
     SubscriptionStateError,
 )
-from eventsource.subscriptions import ShutdownPhase
+from eventsource.subscriptions import ReadinessStatus, ShutdownPhase
 from tests.contracts.subscriptions.conftest import Log, Seller, quick
 from tests.till import ArticleSold, sell
 from tutorial_support.lab import eventually
@@ -164,7 +164,7 @@ async def test_lag_is_told_while_live_and_while_behind(
     assert (await manager.health_check()).subscriptions[0].lag_events == 8
     await manager.start()
     await gate.entered.wait()
-    assert (await manager.readiness_check()).reason == "Gate is catching_up"
+    assert await manager.readiness_check() == ReadinessStatus(False, "Gate is catching_up")
     gate.opened.set()
     await manager.wait_until_live()
     assert (await manager.health_check()).subscriptions[0].lag_events == 0
@@ -184,7 +184,7 @@ async def test_health_without_subscriptions_is_unknown(manager: SubscriptionMana
         "is_leader": False,
         "subscriptions": [],
     }
-    assert (await manager.readiness_check()).reason == "not running"
+    assert await manager.readiness_check() == ReadinessStatus(False, "not running")
 
 
 async def test_a_signal_drains_and_stops(manager: SubscriptionManager, log: Log) -> None:

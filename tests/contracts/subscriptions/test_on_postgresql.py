@@ -19,6 +19,7 @@ from eventsource import (
     SubscriptionManager,
     SubscriptionState,
 )
+from eventsource.subscriptions import ReadinessStatus
 from tests.contracts.subscriptions.conftest import Log, Seller, quick
 from tests.till import ArticleSold, sell
 from tutorial_support.lab import eventually
@@ -206,7 +207,9 @@ async def test_one_leads_and_the_others_wait(rivals: Rivals, log: Log) -> None:
         state = manager.subscriptions[0].state
         assert (state is SubscriptionState.STARTING) == (manager is not leader)
         if manager is not leader:
-            assert (await manager.readiness_check()).reason == "waiting to be the leader"
+            assert await manager.readiness_check() == ReadinessStatus(
+                True, "waiting to be the leader"
+            )
 
 
 async def test_a_leader_that_resigns_is_followed_at_once(rivals: Rivals, log: Log) -> None:
