@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
 from uuid import UUID, uuid4
 
 import pytest
@@ -202,6 +203,28 @@ async def test_a_call_that_hangs_is_given_up_and_blamed_if_others_go_through(
     assert parked.last_error.startswith("TimeoutError")
 
 
+async def test_a_slow_batch_ends_before_its_lease_and_gives_back_the_rest(
+    entries: OutboxRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is still claimed when the lease ends might go out twice, and out of order."""
+    seconds = 1_000.0
+    monkeypatch.setattr("eventsource.outbox.time", SimpleNamespace(monotonic=lambda: seconds))
+    for _ in range(60):
+        await add(entries, uuid4(), 1)
+    broker = Broker()
+
+    async def take_a_second(event: DomainEvent) -> None:
+        nonlocal seconds
+        seconds += 1
+        if len(broker.calls) == 1:
+            raise ValueError("one by one, please")
+
+    broker.refuse = take_a_second
+    # A sixth of the lease is kept for the last call: 50 seconds for the refused batch and 49 more.
+    assert await quick(entries, broker, lease_seconds=60).publish_batch() == 49
+    assert len(await entries.claim(100, 60)) == 11
+
+
 async def test_a_cancelled_batch_is_given_back_at_once(entries: OutboxRepository) -> None:
     await add(entries, uuid4(), 1, 2)
     begun = asyncio.Event()
@@ -269,7 +292,13 @@ async def test_a_failure_in_the_background_is_raised_and_logged(
 
 @pytest.mark.parametrize(
     "options",
-    [{"batch_size": 0}, {"max_attempts": 0}, {"lease_seconds": 0}, {"retry_delay_seconds": -1}],
+    [
+        {"batch_size": 0},
+        {"max_attempts": 0},
+        {"lease_seconds": 0},
+        {"retry_delay_seconds": -1},
+        {"poll_interval_seconds": 0},
+    ],
 )
 @pytest.mark.parametrize("backend", ["in-memory"], indirect=True)
 def test_options_that_make_no_sense_are_refused(entries: OutboxRepository, options) -> None:
