@@ -213,7 +213,9 @@ def follow(program: Path, settings: Path, session: Path, database: sqlite3.Conne
         console.print("Interrupted. The same command goes on.")
     finally:
         with suppress(psutil.NoSuchProcess):
-            for one in (*psutil.Process(process.pid).children(recursive=True), process):
+            tests = psutil.Process(process.pid).children(recursive=True)
+            process.kill()  # first, or it would take the end of the tests for a mutant's
+            for one in tests:
                 one.kill()
         process.wait()
 
