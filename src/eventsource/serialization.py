@@ -59,28 +59,6 @@ def encode(event: DomainEvent) -> str:
     return text
 
 
-def decode(
-    cls: type[DomainEvent], text: str, converter: TypeConverter | None, place: Callable[[], str]
-) -> DomainEvent:
-    """The event in `text`.
-
-    UnreadableEventError, with the place it stands at, if it does not fit the class.
-    """
-    try:
-        # What model_validate_json calls, without a tenth of its price.
-        event: DomainEvent = cls.__pydantic_validator__.validate_json(text)
-    except ValidationError as error:
-        raise _unreadable(cls, text, place(), error) from error
-    if converter is None:
-        return event
-    # The object is ours until we return it, so writing around `frozen` is safe.
-    values = event.__dict__
-    for name in _fields_to_watch(cls)[0]:
-        if value := values[name]:
-            values[name] = converter.convert_types({name: value})[name]
-    return event
-
-
 @dataclasses.dataclass(frozen=True, slots=True)
 class EventReader:
     """Turns stored text into events, upcast and with the class from the registry.
@@ -100,7 +78,7 @@ class EventReader:
         version: int | None = None,
         fallback: type[DomainEvent] | None = None,
     ) -> DomainEvent:
-        """UnreadableEventError for an unknown type, as for a text that does not fit.
+        """UnreadableEventError, with its place, for an unknown type and a text that does not fit.
 
         `version` is what the log says: text that other programs stored may name another.
         `fallback` is the class for a type that nobody registered.
@@ -109,12 +87,22 @@ class EventReader:
         cls = self.registry.get_or_none(event_type) or fallback
         try:
             cls = cls or self.registry.get(event_type)
+            # What model_validate_json calls, without a tenth of its price.
+            event: DomainEvent = cls.__pydantic_validator__.validate_json(text)
         except EventTypeNotFoundError as error:
             event_id = UUID(json.loads(text)["event_id"])
             raise UnreadableEventError(event_type, event_id, place(), str(error)) from error
-        event = decode(cls, text, self.converter, place)
-        if version is not None and event.aggregate_version != version:
-            event.__dict__["aggregate_version"] = version
+        except ValidationError as error:
+            assert cls is not None
+            raise _unreadable(cls, text, place(), error) from error
+        # The object is ours until we return it, so writing around `frozen` is safe.
+        values = event.__dict__
+        if self.converter is not None:
+            for name in _fields_to_watch(cls)[0]:
+                if value := values[name]:
+                    values[name] = self.converter.convert_types({name: value})[name]
+        if version is not None and values["aggregate_version"] != version:
+            values["aggregate_version"] = version
         return event
 
 

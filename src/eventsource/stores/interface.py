@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
-from typing import Any, Final, Protocol, Self
+from typing import Any, Final, NamedTuple, Protocol, Self
 from uuid import UUID
 
 from eventsource.events.base import DomainEvent
@@ -82,8 +82,7 @@ class EventStream:
         return cls(aggregate_id, aggregate_type)
 
 
-@dataclass(frozen=True, slots=True)
-class StoredEvent:
+class StoredEvent(NamedTuple):
     """An event and where it stands. Positions count from 1; 0 where the table has no feed."""
 
     event: DomainEvent
