@@ -70,8 +70,9 @@ class Order(AggregateRoot[Sales]):
 
 class EventsourcePy(Competitor):
     async def open(self, url: str) -> None:
+        # The connection that was used last is the next one, as in asyncpg's own pool.
         self.engine = create_async_engine(
-            url.replace("postgresql:", "postgresql+asyncpg:"), pool_size=32
+            url.replace("postgresql:", "postgresql+asyncpg:"), pool_size=32, pool_use_lifo=True
         )
         async with self.engine.begin() as connection:
             driver = (await connection.get_raw_connection()).driver_connection

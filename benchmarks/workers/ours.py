@@ -72,8 +72,9 @@ class Nobody:
 
 class Ours(Competitor):
     async def open(self, url: str) -> None:
+        # The connection that was used last is the next one, as in asyncpg's own pool.
         self.engine = create_async_engine(
-            url.replace("postgresql:", "postgresql+asyncpg:"), pool_size=32
+            url.replace("postgresql:", "postgresql+asyncpg:"), pool_size=32, pool_use_lifo=True
         )
         sessions = async_sessionmaker(self.engine, expire_on_commit=False)
         self.store = PostgreSQLEventStore(sessions)

@@ -20,6 +20,7 @@ from eventsource import (
     EventStore,
     EventTypeNotFoundError,
     InMemoryEventStore,
+    ReadOptions,
     SerializationError,
     UnreadableEventError,
     default_registry,
@@ -200,9 +201,12 @@ async def test_text_that_looks_dangerous_is_stored(event_store: EventStore) -> N
 
 @everywhere
 async def test_big_and_deep_values_are_stored_or_refused(event_store: EventStore) -> None:
+    end = await event_store.get_feed_end()
     big = thing(text="x" * 10_000_000)
     await event_store.append_events(big.aggregate_id, "Thing", [big], 0)
     assert (await event_store.get_events(big.aggregate_id)).events == [big]
+    feed = event_store.read_all(ReadOptions(from_position=end))
+    assert [stored.event async for stored in feed] == [big]
     nest: list[object] = []
     for _ in range(5000):
         nest = [nest]
