@@ -23,7 +23,7 @@ async def _check_delay(delay_seconds: Callable[[int], float]) -> None:
             raise NotYet(
                 seen=f"no pause above {max(drawn):.2f} s after failure {failures}",
                 expected=f"pauses up to {limit:g} s",
-                hint=1,
+                hint=4 if limit == CEILING else 1,
             )
         middle = sum(drawn) / DRAWS  # misses by a tenth once in 10^11 times
         if abs(middle - limit / 2) > 0.1 * limit:
@@ -75,8 +75,8 @@ Full jitter means from zero: `random.uniform(0, longest)`. A pause that is varie
 clients that failed together nearly together.
 """,
         """
-Python computes `2 ** 4999`, and cannot make a float of it. Limit the exponent too: after
-seven failures the ceiling is reached.
+Python computes `2 ** 4999`, and cannot make a float of it. Limit the exponent too, and not too
+low: `0.1 * 2 ** 5` is 3.2, and `0.1 * 2 ** 6` is the first above the ceiling.
 """,
     ),
     solutions=(
@@ -100,6 +100,9 @@ seven failures the ceiling is reached.
             _answer("    return min(5, 0.1 * 2 ** (failures - 1)) * random.uniform(0.9, 1)"), hint=3
         ),
         Wrong(_answer("    return random.uniform(0, min(5, 0.1 * 2.0 ** (failures - 1)))"), hint=4),
+        Wrong(
+            _answer("    return random.uniform(0, min(5, 0.1 * 2 ** min(failures - 1, 5)))"), hint=4
+        ),
     ),
     check=_check_delay,
 )

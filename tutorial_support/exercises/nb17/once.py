@@ -87,6 +87,7 @@ def _order() -> OrderCreated:
 async def _expect_one(event_id: UUID, scratch: Database, what: str, *, hint: int) -> None:
     count = (await scratch.fetch(COUNT, event_id))[0][0]
     if count != 1:
+        hint = hint if count else 2  # nothing was committed
         raise NotYet(seen=f"{count} parcels for {what}", expected="1 parcel", hint=hint)
 
 
@@ -126,8 +127,9 @@ event.event_id)` answers True the first time, and False from then on.
 """,
         """
 If the entry is stored and the parcel is not, the event is lost; the other way round, the parcel is
-packed twice. So both belong in one transaction: `inbox.record(..., transaction=session)`. And an
-error must leave the handler.
+packed twice. So both belong in one transaction: `async with sessions.begin() as session:`, which
+commits at its end, and in it `inbox.record(..., transaction=session)`. And an error must leave the
+handler.
 """,
         """
 To look first and to write afterwards leaves a gap, in which another worker looks as well. Let
@@ -169,6 +171,12 @@ TAKE = text("""INSERT INTO event_inbox (consumer, event_id, recorded_at)
         Wrong(
             _answer("""        if await inbox.record("warehouse", event.event_id):
             async with sessions.begin() as session:
+                await pack(event, session)"""),
+            2,
+        ),
+        Wrong(
+            _answer("""        async with sessions() as session:
+            if await inbox.record("warehouse", event.event_id, transaction=session):
                 await pack(event, session)"""),
             2,
         ),
