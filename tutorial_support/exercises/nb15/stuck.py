@@ -278,5 +278,5 @@ async def tend(outbox, dead_letters):
         ),
     ),
     check=_check_stuck,
-    time_limit_seconds=3,
+    time_limit_seconds=10,
 )
