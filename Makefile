@@ -1,7 +1,7 @@
 # Every target is one line that calls the real tool. The first run installs into .venv.
 PYTHON ?= python3
 BIN = .venv/bin
-.PHONY: lab test check notebooks html coverage mutants bench bench-course faults clean install
+.PHONY: lab test check notebooks html coverage mutants bench bench-course faults soak clean install
 
 lab: install ## JupyterLab with a running database
 	@$(BIN)/tutorial lab
@@ -35,6 +35,9 @@ bench-course: install ## what a learner waits for
 faults: install ## kill everything at random and compare, for long; RUNS=20 SECONDS=30 SEED=1
 	@$(BIN)/python -m tests.faults.campaign --runs $(or $(RUNS),20) --seconds $(or $(SECONDS),30) --seed $(or $(SEED),1)
 	@$(BIN)/python -m tests.faults.isolation $(or $(OPERATIONS),100000)
+
+soak: install ## half an hour of ordinary work, to see that nothing grows; MINUTES=30
+	@$(BIN)/python -m tests.faults.soak run --minutes $(or $(MINUTES),30)
 
 clean: ## the environment and the caches of this folder
 	@rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
