@@ -24,7 +24,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 @app.command()
 def run(
     minutes: Annotated[float, typer.Option(help="How long it is under load.")] = 30,
-    rate: Annotated[float, typer.Option(help="Commands a second, in all.")] = 20,
+    rate: Annotated[float, typer.Option(help="Commands a second, in all.")] = 30,
     output: Annotated[Path, typer.Option(help="Where the JSON and the chart go.")] = RESULT,
 ) -> None:
     """Work as a deployment does for so long, and judge what was seen."""

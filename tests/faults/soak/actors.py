@@ -244,9 +244,12 @@ def _some_stream() -> UUID:
 async def main(role: str, task: str) -> None:
     actor = Actor(role, Task(**json.loads(task)))
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, actor.is_over.set)
-    telling = asyncio.create_task(actor.tell())
-    await getattr(actor, role)()
-    telling.cancel()
+    tasks = [asyncio.create_task(work) for work in (getattr(actor, role)(), actor.tell())]
+    # The telling ends only if nobody listens any more: then the driver is gone.
+    first, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for one in first:
+        one.result()
+    tasks[1].cancel()
     print(json.dumps(actor.done), flush=True)
     await actor.engine.dispose()
 

@@ -181,6 +181,7 @@ class Soak:
                 env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
                 stdout=PIPE,
                 stderr=errors,
+                start_new_session=True,  # services of their own, to a scheduler that groups
             )
         self.actors[name] = process
         self.readers.append(asyncio.create_task(self._listen(name, process)))
