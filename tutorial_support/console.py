@@ -12,5 +12,10 @@ errors = Console(stderr=True, soft_wrap=True, highlight=False)
 
 def fail(message: object, code: int = 1) -> NoReturn:
     """Say what went wrong and end; commands in `message` stay whole lines, to copy."""
-    errors.print(Text(str(message), style="red"))
+    errors.print(Text(printable(message), style="red"))
     sys.exit(code)
+
+
+def printable(message: object) -> str:
+    """Its text without halves of surrogate pairs, which no terminal takes."""
+    return str(message).encode(errors="backslashreplace").decode()

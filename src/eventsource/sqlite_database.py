@@ -150,6 +150,8 @@ class SQLiteDatabase:
         uses the same database: it waits for you.
         """
         if joined is not None:
+            if not isinstance(joined, SQLiteTransaction):
+                raise TypeError(f"Only a SQLiteTransaction can be joined, not {joined!r}")
             if joined.database is not self:
                 raise ValueError("The transaction to join belongs to another SQLiteDatabase.")
             async with _block(

@@ -5,8 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from tests.fuzzing import HOSTILE, fuzz
 from tutorial_support.cli import app, main
 
 Tutorial = Callable[..., str]
@@ -96,6 +99,29 @@ def test_a_number_that_is_none_is_refused(command: str, number: str) -> None:
     assert done.exit_code == 2
     assert isinstance(done.exception, SystemExit)
     assert done.output
+
+
+texts = st.sampled_from([*HOSTILE, *HOSTILE_NUMBERS, "--", "-", "--yes", "--help", "11"])
+
+
+@fuzz
+@given(words=st.lists(texts | st.text(max_size=5), max_size=3))
+@pytest.mark.parametrize(
+    "command", ["", "run", "refresh", "lint", "reset", "progress", "db reset", "db", "services"]
+)
+def test_any_words_are_refused_in_words(command: str, words: list[str]) -> None:
+    """`none-such` makes sure that none of them is a command that does something."""
+    done = CliRunner().invoke(app, [*command.split(), *words, "none-such"], input="n\n")
+    assert isinstance(done.exception, SystemExit) or (
+        done.exit_code == 0 and "Usage" in done.output
+    )
+    assert done.output
+
+
+def test_a_database_of_an_unprintable_name_is_not_there(cache: Path) -> None:
+    done = CliRunner().invoke(app, ["db", "reset", "--yes", "\ud800"])
+    assert isinstance(done.exception, SystemExit)
+    assert r"There is no database \ud800 of the course" in done.output
 
 
 def test_lint_accepts_the_notebooks_of_the_course(tutorial: Tutorial) -> None:

@@ -1,5 +1,6 @@
 """Brokers of ours: started once, shared, and gone whoever is killed."""
 
+import socket
 import stat
 import subprocess
 import sys
@@ -8,10 +9,13 @@ from pathlib import Path
 
 import psutil
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from IPython.core.interactiveshell import InteractiveShell
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as NoConnectionError
 
+from tests.fuzzing import fuzz
 from tutorial_support.lab import eventually
 from tutorial_support.services import (
     KINDS,
@@ -20,6 +24,7 @@ from tutorial_support.services import (
     open_service,
     private_service,
 )
+from tutorial_support.services.own import places
 from tutorial_support.services.server import ServiceServer, find_kind, shared_service
 
 USER = """
@@ -154,13 +159,45 @@ async def test_names_on_one_server_are_yours_alone(empty_cache: Path) -> None:
 async def test_a_server_of_your_own_is_used_and_named(
     empty_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("TUTORIAL_KAFKA_URL", "kafka.example:9092")
+    with socket.create_server(("127.0.0.1", 0)) as yours:
+        address = f"nobody.invalid:1, 127.0.0.1:{yours.getsockname()[1]}"
+        monkeypatch.setenv("TUTORIAL_KAFKA_URL", address)
+        service = await open_service("kafka")
 
-    service = await open_service("kafka")
-
-    assert service.url == "kafka.example:9092"
+    assert service.url == address
     assert repr(service) == "Kafka server: the server of TUTORIAL_KAFKA_URL"
     assert not left_in(empty_cache, "kafka")
+
+
+@pytest.mark.parametrize("kind", ["redis", "kafka", "rabbitmq"])
+async def test_where_nobody_answers_is_said_with_what_to_type(
+    kind: str, empty_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    found = find_kind(kind)
+    scheme = f"{found.schemes[0]}://me:Geheim-7@" if found.schemes else ""
+    monkeypatch.setenv(found.variable, f"{scheme}127.0.0.1:{port}")
+    with pytest.raises(ServiceUnavailable, match=f"answers at 127.0.0.1:{port}: start it") as no:
+        await open_service(kind)
+    assert f"unset {found.variable}" in str(no.value)
+    assert "Geheim-7" not in str(no.value)
+
+
+SCRAPS = ["redis", "amqp", "kafka", "://", ":", "@", "/", "a..b", "127.0.0.1", "[", "0", "9" * 30]
+
+
+@fuzz
+@given(
+    kind=st.sampled_from(["redis", "kafka", "rabbitmq"]),
+    address=st.lists(st.sampled_from([*SCRAPS, "\udcff", "%00"]) | st.text(max_size=3), max_size=6),
+)
+def test_an_address_is_read_or_refused_in_words(kind: str, address: list[str]) -> None:
+    found = find_kind(kind)
+    try:
+        assert all(host and 0 < port < 65536 for host, port in places(found, "".join(address)))
+    except ServiceUnavailable as error:
+        assert f"{found.variable} cannot be read" in str(error)  # noqa: PT017  # some are good
 
 
 @pytest.mark.parametrize("begin", [open_service, private_service])

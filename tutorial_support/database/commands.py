@@ -181,7 +181,7 @@ def reset(
 ) -> None:
     """Throw data away: one kept database, or the server with everything on it."""
     what = f"the database {database}" if database else "the course's server and all databases on it"
-    if not yes and not typer.confirm(f"Throw away {what}?"):
+    if not yes and not typer.confirm(console.printable(f"Throw away {what}?")):
         console.fail("Nothing was thrown away.")
     if database:
         asyncio.run(_reset(database))

@@ -4,6 +4,7 @@ import secrets
 
 from ..database.private import PrivateServer, start_private
 from .kinds import KINDS, Kind
+from .own import check_own
 from .server import (
     ServiceServer,
     ServiceUnavailable,
@@ -46,7 +47,10 @@ async def open_service(kind: str) -> Service:
     ServiceUnavailable, which says what to type.
     """
     found = find_kind(kind)
-    return Service(found, found.named or await _can_run(found, shared_service(found)).join())
+    if found.named:
+        await check_own(found, found.named)
+        return Service(found, found.named)
+    return Service(found, await _can_run(found, shared_service(found)).join())
 
 
 async def private_service(kind: str) -> PrivateServer:

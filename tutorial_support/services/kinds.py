@@ -39,6 +39,8 @@ class Kind:
     url: str
     says: bytes  #: a client's first words
     hears: bytes  #: how the answer of a server that is up, and is ours, begins
+    schemes: tuple[str, ...]  #: that a URL of the reader's own may begin with; none for host:port
+    port: int  #: where such a server usually is
     example: str  #: what a URL of the reader's own looks like
     way: str  #: what to type where no program was found
 
@@ -148,6 +150,8 @@ REDIS = Kind(
     url="redis://:{password}@127.0.0.1:{port}/0",
     says=b"AUTH {password}\r\n",
     hears=b"+OK",
+    schemes=("redis", "rediss"),
+    port=6379,
     example="redis://localhost:6379/0",
     way="make install",
 )
@@ -158,6 +162,8 @@ KAFKA = Kind(
     url="127.0.0.1:{port}",
     says=b"\0\0\0\x0c\0\x12\0\0\0\0\0\x01\0\x02es",  # which versions do you speak?
     hears=b"\0",
+    schemes=(),
+    port=9092,
     example="localhost:9092",
     way="make install",
 )
@@ -168,6 +174,8 @@ RABBITMQ = Kind(
     url="amqp://guest:{password}@127.0.0.1:{port}/",
     says=b"AMQP\0\0\x09\x01",
     hears=b"\x01",
+    schemes=("amqp", "amqps"),
+    port=5672,
     example="amqp://guest:guest@localhost:5672/",
     way="brew install rabbitmq" if sys.platform == "darwin" else "apt-get install rabbitmq-server",
 )

@@ -181,7 +181,11 @@ def as_time(value: Any) -> Any:
 
 
 def storable(text: str) -> str:
-    """The text without what a database cannot keep: U+0000 and halves of surrogate pairs."""
+    """The text without what a database cannot keep: U+0000 and halves of surrogate pairs.
+
+    TypeError if it is no text."""
+    if not isinstance(text, str):
+        raise TypeError(f"An error is noted as text, not as {type(text).__name__}")
     return text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode("utf-8")
 
 

@@ -10,10 +10,11 @@ from eventsource.exceptions import (
     DuplicateEventError,
     OptimisticLockError,
 )
-from eventsource.stores.interface import AppendResult, ExpectedVersion, stream_id_of
+from eventsource.stores.interface import AppendResult, ExpectedVersion, check_type, stream_id_of
 
 
 def check_expected_version(expected_version: int) -> None:
+    check_type(expected_version, int, "expected_version is a number")
     if expected_version < ExpectedVersion.STREAM_EXISTS:
         raise ValueError(
             f"expected_version is a version or one of ExpectedVersion, not {expected_version}"
@@ -35,12 +36,13 @@ def check_batch(
     """The batch without repeated events.
 
     AggregateMismatchError for a foreign event, DuplicateEventError for two different events that
-    share an id, ValueError for a stream without a type.
+    share an id, ValueError for a stream without a type, TypeError for what is no event.
     """
     if not aggregate_type:
         raise ValueError("aggregate_type must not be empty")
     batch: dict[UUID, DomainEvent] = {}
     for event in events:
+        check_type(event, DomainEvent, "events are DomainEvents in a list")
         if event.aggregate_id != aggregate_id or event.aggregate_type != aggregate_type:
             raise AggregateMismatchError(
                 event.event_id,

@@ -36,7 +36,8 @@ from eventsource.stores.interface import (
     ReadDirection,
     ReadOptions,
     StoredEvent,
-    check_aware,
+    check_of_type,
+    check_part,
     parse_stream_id,
     stream_id_of,
     version_to_start_after,
@@ -119,21 +120,21 @@ class InMemoryEventStore(EventStore):
         if transaction is not None:
             raise TypeError("InMemoryEventStore has no transactions to join; leave transaction out")
         check_expected_version(expected_version)
+        batch = check_batch(aggregate_id, aggregate_type, events)
+        for event in batch:
+            self._check_registered(event.event_type)
         with (
             self._tracer.span(
                 "inmemory_event_store.append_events",
                 {
                     ATTR_AGGREGATE_ID: str(aggregate_id),
                     ATTR_AGGREGATE_TYPE: aggregate_type,
-                    ATTR_EVENT_COUNT: len(events),
+                    ATTR_EVENT_COUNT: len(batch),
                     ATTR_EXPECTED_VERSION: expected_version,
                 },
             ),
-            self._count(aggregate_type, len(events)),
+            self._count(aggregate_type, len(batch)),
         ):
-            batch = check_batch(aggregate_id, aggregate_type, events)
-            for event in batch:
-                self._check_registered(event.event_type)
             append = ExclusiveAppend(aggregate_id, aggregate_type, expected_version)
             with self._lock:
                 return self._append(append, batch)
@@ -169,6 +170,7 @@ class InMemoryEventStore(EventStore):
         from_timestamp: datetime | None = None,
         to_timestamp: datetime | None = None,
     ) -> EventStream:
+        check_part(aggregate_id, aggregate_type, from_version, from_timestamp, to_timestamp)
         options = ReadOptions(from_timestamp=from_timestamp, to_timestamp=to_timestamp)
         with self._tracer.span(
             "inmemory_event_store.get_events",
@@ -194,7 +196,7 @@ class InMemoryEventStore(EventStore):
         tenant_id: UUID | None = None,
         from_timestamp: datetime | None = None,
     ) -> list[DomainEvent]:
-        check_aware(from_timestamp, "from_timestamp")
+        check_of_type(aggregate_type, tenant_id, from_timestamp)
         rows = [
             row
             for row in self._snapshot()

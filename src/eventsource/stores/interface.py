@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
+from types import NoneType
 from typing import Any, Final, NamedTuple, Protocol, Self
 from uuid import UUID
 
@@ -45,13 +46,17 @@ class ReadOptions:
     aggregate_types: Collection[str] | None = None
 
     def __post_init__(self) -> None:
-        for name in ("event_types", "aggregate_types"):
-            if isinstance(names := getattr(self, name), str):
-                raise TypeError(f"{name} is a collection of names: [{names!r}]")
+        check_names(self.event_types, "event_types")
+        check_names(self.aggregate_types, "aggregate_types")
+        check_type(self.direction, ReadDirection, "direction is a ReadDirection")
+        check_type(self.from_position, (int, Position), "from_position is a number or a Position")
         if isinstance(self.from_position, int) and self.from_position < -1:
             raise ValueError(f"from_position must be -1 or more, not {self.from_position}")
-        if self.limit is not None and self.limit < 0:
-            raise ValueError(f"limit must not be negative: {self.limit}")
+        if self.limit is not None:
+            check_type(self.limit, int, "limit is a number or None")
+            if self.limit < 0:
+                raise ValueError(f"limit must not be negative: {self.limit}")
+        check_type(self.tenant_id, (UUID, NoneType), "tenant_id is a UUID or None")
         check_aware(self.from_timestamp, "from_timestamp")
         check_aware(self.to_timestamp, "to_timestamp")
 
@@ -234,7 +239,8 @@ def stream_id_of(aggregate_id: UUID, aggregate_type: str) -> str:
 
 
 def parse_stream_id(stream_id: str) -> tuple[UUID, str | None]:
-    """The id and the type, None if the text is a bare id. ValueError for anything else."""
+    """The id and the type, None if the text is a bare id. ValueError for any other text."""
+    check_type(stream_id, str, "A stream id is text, such as str(aggregate_id)")
     head, _, aggregate_type = stream_id.partition(":")
     try:
         return UUID(head), aggregate_type or None
@@ -252,6 +258,47 @@ def check_aware(moment: datetime | None, name: str) -> None:
         raise TypeError(f"{name} must be a datetime, not {type(moment).__name__}")
     if moment.tzinfo is None:
         raise ValueError(f"{name} needs a time zone, for example datetime.now(UTC)")
+
+
+def check_type(value: object, kind: type | tuple[type, ...], rule: str) -> None:
+    """TypeError, with the rule, for a value of another type."""
+    if not isinstance(value, kind):
+        raise TypeError(f"{rule}, not {type(value).__name__}")
+
+
+def check_names(names: Collection[str] | None, what: str) -> None:
+    """TypeError if they are anything else than names, or a single one."""
+    if names is None:
+        return
+    if isinstance(names, str):
+        raise TypeError(f"{what} is a collection of names: [{names!r}]")
+    if not (isinstance(names, Collection) and all(isinstance(name, str) for name in names)):
+        raise TypeError(f"{what} is a collection of names, not {names!r}")
+
+
+def check_of_type(
+    aggregate_type: str, tenant_id: UUID | None, from_timestamp: datetime | None
+) -> None:
+    """What `get_events_by_type` is asked for. SQLite would take NaN for None, and so for all
+    tenants. TypeError and ValueError."""
+    check_type(aggregate_type, str, "aggregate_type is text")
+    check_type(tenant_id, (UUID, NoneType), "tenant_id is a UUID or None")
+    check_aware(from_timestamp, "from_timestamp")
+
+
+def check_part(
+    aggregate_id: UUID,
+    aggregate_type: str | None,
+    from_version: int,
+    from_timestamp: datetime | None,
+    to_timestamp: datetime | None,
+) -> None:
+    """What `get_events` is asked for. TypeError and ValueError."""
+    check_type(aggregate_id, UUID, "aggregate_id is a UUID")
+    check_type(aggregate_type, (str, NoneType), "aggregate_type is text or None")
+    check_type(from_version, int, "from_version is a number")
+    check_aware(from_timestamp, "from_timestamp")
+    check_aware(to_timestamp, "to_timestamp")
 
 
 def version_to_start_after(options: ReadOptions) -> int:

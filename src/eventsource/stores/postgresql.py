@@ -30,7 +30,8 @@ from eventsource.stores.interface import (
     EventStream,
     ReadOptions,
     StoredEvent,
-    check_aware,
+    check_of_type,
+    check_part,
     stream_id_of,
 )
 from eventsource.stores.postgresql_append import Append
@@ -166,8 +167,7 @@ class PostgreSQLEventStore(EventStore):
         from_timestamp: datetime | None = None,
         to_timestamp: datetime | None = None,
     ) -> EventStream:
-        check_aware(from_timestamp, "from_timestamp")
-        check_aware(to_timestamp, "to_timestamp")
+        check_part(aggregate_id, aggregate_type, from_version, from_timestamp, to_timestamp)
         with self._tracer.span(
             "postgresql_event_store.get_events",
             {ATTR_AGGREGATE_ID: str(aggregate_id), ATTR_FROM_VERSION: from_version},
@@ -204,7 +204,7 @@ class PostgreSQLEventStore(EventStore):
         tenant_id: UUID | None = None,
         from_timestamp: datetime | None = None,
     ) -> list[DomainEvent]:
-        check_aware(from_timestamp, "from_timestamp")
+        check_of_type(aggregate_type, tenant_id, from_timestamp)
         rows = await self._fetch(
             sql.BY_TYPE, aggregate_type, tenant_id is None, _text(tenant_id), from_timestamp
         )

@@ -35,7 +35,8 @@ from eventsource.stores.interface import (
     EventStream,
     ReadOptions,
     StoredEvent,
-    check_aware,
+    check_of_type,
+    check_part,
     parse_stream_id,
     version_to_start_after,
 )
@@ -169,8 +170,7 @@ class SQLiteEventStore(EventStore):
         from_timestamp: datetime | None = None,
         to_timestamp: datetime | None = None,
     ) -> EventStream:
-        check_aware(from_timestamp, "from_timestamp")
-        check_aware(to_timestamp, "to_timestamp")
+        check_part(aggregate_id, aggregate_type, from_version, from_timestamp, to_timestamp)
         with self._tracer.span(
             "sqlite_event_store.get_events",
             {ATTR_AGGREGATE_ID: str(aggregate_id), ATTR_FROM_VERSION: from_version},
@@ -191,7 +191,7 @@ class SQLiteEventStore(EventStore):
         tenant_id: UUID | None = None,
         from_timestamp: datetime | None = None,
     ) -> list[DomainEvent]:
-        check_aware(from_timestamp, "from_timestamp")
+        check_of_type(aggregate_type, tenant_id, from_timestamp)
         rows = await self._database.fetch(sql.BY_TYPE, aggregate_type, tenant_id, from_timestamp)
         return [self._event(row) for row in rows]
 

@@ -1,13 +1,12 @@
 """Hostile arguments: a repository keeps them exactly or refuses them, and stays readable."""
 
 import math
-import os
 from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -21,17 +20,8 @@ from eventsource.exceptions import (
 from eventsource.snapshots.in_memory import InMemorySnapshotStore
 from eventsource.snapshots.interface import Snapshot
 from eventsource.types import Position
+from tests.fuzzing import HOSTILE, fuzz
 
-# EVENTSOURCE_FUZZ sets how many examples each test tries, for a long run.
-EXAMPLES = os.environ.get("EVENTSOURCE_FUZZ")
-fuzz = settings(
-    max_examples=int(EXAMPLES or 15),
-    derandomize=EXAMPLES is None,
-    database=None,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
-HOSTILE = ["", "'; DROP TABLE event_inbox; --", '"$1 {ids} %s :x \\', "\0", "\ud800", "\U0001f600"]
 names = st.sampled_from([*HOSTILE, "x" * 300]) | st.text(max_size=20)
 # Of larger floats PostgreSQL's JSONB keeps the decimal digits, and reads them as an int.
 floats = st.floats(-1e15, 1e15) | st.sampled_from([math.nan, math.inf, -math.inf])
@@ -148,6 +138,15 @@ async def test_a_time_beyond_the_calendar_is_refused(
     ):
         with pytest.raises(ValueError, match=r"days|seconds|NaN"):
             await refused
+
+
+async def test_why_an_entry_is_parked_is_text(entries: Any) -> None:
+    event = DomainEvent(aggregate_id=uuid4(), aggregate_type="Thing")
+    entry_id = await entries.add_event(event)
+    with pytest.raises(TypeError, match="noted as text, not as NoneType"):
+        await entries.mark_failed(entry_id, None)
+    (entry,) = await entries.get_pending_events()
+    assert (entry.id, entry.last_error) == (entry_id, None)
 
 
 async def test_a_snapshot_is_of_a_uuid_and_its_state_a_dict() -> None:
