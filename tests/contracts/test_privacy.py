@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -48,6 +49,8 @@ from eventsource import (
     register_upcaster,
 )
 from eventsource.asyncpg_pool import executor_for
+from eventsource.bus import InMemoryEventBus
+from eventsource.bus import RetryPolicy as BusRetryPolicy
 from eventsource.projections.base import RetryPolicy
 from eventsource.repositories.keys import PersonalKey
 from eventsource.serialization import EventReader
@@ -254,18 +257,31 @@ class Failing(CheckpointTrackingProjection):
         raise ValueError(f"cannot greet {event.name}")
 
 
-async def test_no_table_holds_the_plain_text(
-    place: Place, store: PrivateEventStore, members: AggregateRepository[Member]
+async def test_no_table_and_no_log_holds_the_plain_text(
+    place: Place,
+    store: PrivateEventStore,
+    members: AggregateRepository[Member],
+    vault: Vault,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    caplog.set_level(logging.DEBUG)
     member = await join(members)
     projection = Failing(dlq_repo=place.dead_letters, retry_policy=RetryPolicy(max_tries=1))
     with pytest.raises(ValueError, match="cannot greet"):
         await projection.catch_up(store)
     assert len(await place.dead_letters.get_failed_events()) == 1
+    loaded = await members.load(member)
+    bus = InMemoryEventBus(retry=BusRetryPolicy(max_retries=0))
+    bus.subscribe(MemberJoined, projection.handle)
+    await bus.publish((await store.get_events(member, "Member")).events)
     written = await place.everything()
     assert str(member).encode() in written, "the search does not look where the rows are"
     for secret in (NAME, "Ada", "Lovelace", CITY, "Dorset"):
         assert secret.encode() not in written
+        assert secret not in caplog.text
+        assert secret not in repr([loaded, loaded.state, store, vault])
+    assert MASTER.hex() not in repr(vault)
+    assert "cannot greet" in caplog.text
     for key in (await place.keys.get_keys([str(member)])).values():
         assert key.wrapped_key is not None
 
