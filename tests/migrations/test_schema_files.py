@@ -7,10 +7,13 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 
 from eventsource import (
@@ -21,8 +24,15 @@ from eventsource import (
     migrations,
     register_event,
 )
-from eventsource.migrations import get_schema, get_statements, get_template_path
+from eventsource.migrations import (
+    get_alembic_template,
+    get_schema,
+    get_statements,
+    get_template_path,
+    list_backends,
+)
 from eventsource.testing import eventually
+from tests.fuzzing import HOSTILE, fuzz
 
 # What a database is, as far as its catalogue tells; comparing two is comparing two of these.
 CATALOGUE = """
@@ -395,3 +405,17 @@ def test_the_helpers_list_what_there_is() -> None:
         get_schema("all", "oracle")
     with pytest.raises(FileNotFoundError, match="all_tables"):
         migrations.get_alembic_template("nonsense")
+
+
+odd = st.sampled_from([*HOSTILE, "../../etc/passwd", "all.sql", "/all", "events\n", "x" * 5000])
+anything = odd | st.text(max_size=10) | st.none() | st.integers() | st.lists(odd, max_size=1)
+
+
+@fuzz
+@given(name=anything, backend=anything | st.sampled_from(list_backends()))
+def test_a_name_that_is_none_is_refused_with_those_that_there_are(name: Any, backend: Any) -> None:
+    for ask in (get_schema, get_statements):
+        with pytest.raises((FileNotFoundError, ValueError), match=r"There are: .*(all|sqlite)"):
+            ask(name, backend)
+    with pytest.raises((FileNotFoundError, ValueError), match=r"There are: .*all_tables"):
+        get_alembic_template(name)

@@ -88,7 +88,7 @@ def get_template_path(name: str, backend: str = "postgresql") -> Path:
 
 
 def _check_backend(backend: str) -> None:
-    if backend not in _FOLDERS:
+    if backend not in list_backends():
         raise ValueError(f"No backend {backend!r}. There are: {', '.join(list_backends())}.")
 
 
