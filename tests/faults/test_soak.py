@@ -11,7 +11,7 @@ from tests.faults.soak.run import Result, Soak
 from tests.faults.soak.sample import Sample
 
 #: What seconds cannot tell: how steady it is, and whether writers meet now and then.
-NEEDS_LONGER = ("commands a second", "done of", "conflicts", "memory of PostgreSQL")
+NEEDS_LONGER = ("commands a second", "done of", "conflicts", "memory of a backend")
 
 
 def broken(result: Result) -> list[str]:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from statistics import mean
 
 import asyncpg
 import psutil
@@ -200,7 +201,7 @@ class Soak:
         tables = await self.database.fetchrow(TABLES_NOW)
         memory = {name: _resident(actor.pid) for name, actor in self.actors.items()}
         if private := [size for pid in backends if (size := _private(pid))]:
-            memory["PostgreSQL's backends"] = sum(private)
+            memory["a backend of PostgreSQL"] = mean(private)
         memory["Redis"] = (await self.redis.info("memory"))["used_memory_rss"] / MIB
         writers = [said for name, said in self.said.items() if name.startswith("writers")]
         outbox = measured.outbox
