@@ -65,13 +65,13 @@ def alternative_text(result: Result) -> str:
     """The picture in words."""
     samples = result.samples[len(result.samples) // 5 :]
     speeds = _by_minute(samples)
-    sizes = [sum(sample.memory.values()) for sample in samples]
+    sizes = [sum(v for n, v in s.memory.items() if "backend" not in n) for s in samples]
     connections = [sample.connections for sample in samples]
     lags = [max([*sample.lag.values(), sample.outbox_age]) for sample in samples]
     return (
         f"Four charts over {result.seconds / A_MINUTE:.0f} minutes. After the first fifth there "
-        f"were {min(speeds):.0f} to {max(speeds):.0f} commands a second by the minute; all "
-        f"processes together took {sizes[0]:.0f} MiB first and {sizes[-1]:.0f} MiB last; "
+        f"were {min(speeds):.0f} to {max(speeds):.0f} commands a second by the minute; the "
+        f"programs and Redis together took {sizes[0]:.0f} MiB first and {sizes[-1]:.0f} MiB last; "
         f"{min(connections)} to {max(connections)} connections were open; no subscriber, consumer "
         f"or outbox was ever more than {max(lags):.1f} seconds behind."
     )
