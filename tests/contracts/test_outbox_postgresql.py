@@ -172,3 +172,26 @@ async def test_claims_take_no_lock_that_outlives_them(database_url: str, engine_
     assert engine.pool.checkedout() == 0
     task.cancel()
     await asyncio.wait([task])
+
+
+PENDING = """
+INSERT INTO event_outbox (event_id, event_type, aggregate_id, aggregate_type, event_data)
+SELECT gen_random_uuid(), 'SignalSent', gen_random_uuid(), 'Tower', '{}' FROM generate_series(1, $1)
+"""
+
+
+async def test_a_claim_is_quick_though_the_planner_thinks_that_nothing_is_pending(
+    database_url: str, engine_of
+) -> None:
+    connection = await asyncpg.connect(database_url.replace("+asyncpg", ""))
+    await connection.execute(PENDING, 3000)
+    await connection.execute("UPDATE event_outbox SET status = 'published'")
+    await connection.execute("VACUUM ANALYZE event_outbox")
+    await connection.execute("ALTER TABLE event_outbox SET (autovacuum_enabled = false)")
+    await connection.execute(PENDING, 3000)
+    await connection.close()
+    outbox, entries = PostgreSQLOutboxRepository(engine_of(database_url)), 0
+    async with asyncio.timeout(2):
+        while claimed := await outbox.claim(300, 60):
+            entries += len(claimed)
+    assert entries == 3000
