@@ -8,14 +8,13 @@ The idea is Sara Pellegrini's, "I am here to kill the Aggregate" (2023); see htt
 Here a tag is counted like a stream: the primary key on (tag, version) is the guard.
 """
 
-import asyncio
-import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 from uuid import UUID
 
+from eventsource.backoff import back_off
 from eventsource.events.base import DomainEvent
 from eventsource.events.registry import EventRegistry, default_registry
 from eventsource.exceptions import DatabaseError, SchemaError, TagConflictError
@@ -26,6 +25,7 @@ from eventsource.type_conversion import DefaultTypeConverter, TypeConverter
 from eventsource.types import Position
 
 _NO_TABLE = "42P01"
+_FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.01, 0.1
 
 _READ = """
 SELECT tagged.version AS tag_version, events.event_id, events.event_type, events.aggregate_id,
@@ -121,7 +121,8 @@ class ConsistencyBoundary:
         """Read, call `decision` with the events, and append those it returns; returns them.
 
         If a rival was faster, all of this is done again, up to `retries` times; then
-        TagConflictError. What `decision` raises to refuse is raised.
+        TagConflictError, or DatabaseError after a deadlock. What `decision` raises to refuse is
+        raised.
         """
         names = tuple(tags)
         for attempt in range(retries + 1):
@@ -129,11 +130,11 @@ class ConsistencyBoundary:
             events = list(decision(seen.events))
             try:
                 await self.append(events, seen)
-            except TagConflictError:
-                if attempt == retries:
+            except (TagConflictError, DatabaseError) as error:
+                rivals = isinstance(error, TagConflictError) or error.is_lost_race
+                if attempt == retries or not rivals:
                     raise
-                # Full jitter, so that those who collided do not meet again.
-                await asyncio.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311  # no secret
+                await back_off(attempt, _FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS)
             else:
                 return events
         raise ValueError(f"retries must be 0 or more, not {retries}")

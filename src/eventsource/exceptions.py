@@ -1,7 +1,7 @@
 """Every error of the library, in one tree under `EventSourceError`."""
 
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 from uuid import UUID
 
 
@@ -42,6 +42,11 @@ class DatabaseError(EventStoreError):
         super().__init__(message)
         self.sqlstate = sqlstate
 
+    @property
+    def is_lost_race(self) -> bool:
+        """A serialization failure or a deadlock: the transaction may succeed when repeated."""
+        return self.sqlstate in {"40001", "40P01"}
+
 
 class SchemaError(EventStoreError):
     """A table, column or function is missing; the message names the migration that adds it."""
@@ -71,10 +76,18 @@ class PositionNotFoundError(EventStoreError):
 class OptimisticLockError(EventSourceError):
     """Somebody else has appended to the stream; nothing was stored. Load again and retry."""
 
+    #: What the values of ExpectedVersion ask for.
+    _IN_WORDS: ClassVar[dict[int, str]] = {
+        0: "to have no events",
+        -1: "to hold still for a moment",
+        -2: "to have events",
+    }
+
     def __init__(self, aggregate_id: UUID, expected_version: int, actual_version: int) -> None:
+        expected = self._IN_WORDS.get(expected_version, f"at version {expected_version}")
         super().__init__(
-            f"Stream of aggregate {aggregate_id} was expected at version {expected_version} but is "
-            f"at version {actual_version}. Load the aggregate again and repeat the command."
+            f"Stream of aggregate {aggregate_id} was expected {expected} but is at version "
+            f"{actual_version}. Load the aggregate again and repeat the command."
         )
         self.aggregate_id = aggregate_id
         self.expected_version = expected_version

@@ -211,15 +211,16 @@ class OutboxPublisher:
             await self._publisher.publish(events)
 
     async def _settle(self, batch: _Batch) -> None:
-        if batch.published:
-            await self._outbox.mark_published(*batch.published)
+        # What went out is marked last: with its first entry unmarked, the stream is still ours.
         blamed = {} if batch.is_outage() else batch.failures
-        for entry in batch.entries:
-            if error := blamed.get(entry.id):
-                await self._settle_failure(entry, f"{type(error).__name__}: {error}")
         settled = {*batch.published, *blamed}
         if given_back := [entry.id for entry in batch.entries if entry.id not in settled]:
             await self._outbox.release(*given_back)
+        for entry in batch.entries:
+            if error := blamed.get(entry.id):
+                await self._settle_failure(entry, f"{type(error).__name__}: {error}")
+        if batch.published:
+            await self._outbox.mark_published(*batch.published)
 
     async def _settle_failure(self, entry: OutboxEntry, reason: str) -> None:
         delay = _delay(self._retry_delay_seconds, entry.retry_count)

@@ -17,6 +17,7 @@ from eventsource import (
     EventSourceError,
     EventStore,
     EventStream,
+    ExpectedVersion,
     InMemoryEventStore,
     OptimisticLockError,
     Position,
@@ -213,3 +214,16 @@ def test_messages_carry_the_facts() -> None:
     aggregate = uuid4()
     message = str(exceptions.OptimisticLockError(aggregate, 4, 7))
     assert all(part in message for part in (str(aggregate), "4", "7"))
+
+
+@pytest.mark.parametrize(
+    ("expected", "words"),
+    [
+        (ExpectedVersion.NO_STREAM, "to have no events"),
+        (ExpectedVersion.STREAM_EXISTS, "to have events"),
+        (ExpectedVersion.ANY, "to hold still for a moment"),
+    ],
+)
+def test_a_conflict_says_in_words_what_was_expected(expected: int, words: str) -> None:
+    message = str(exceptions.OptimisticLockError(uuid4(), expected, 7))
+    assert f"was expected {words} but is at version 7" in message

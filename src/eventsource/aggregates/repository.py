@@ -1,14 +1,13 @@
 """`AggregateRepository`: aggregates by id, whatever store is behind it."""
 
-import asyncio
 import inspect
-import random
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 from uuid import UUID, uuid5
 
 from eventsource.aggregates.base import UNKNOWN_TYPE, AggregateRoot
 from eventsource.aggregates.snapshotting import Snapshotting, check_options
+from eventsource.backoff import back_off
 from eventsource.events.base import DomainEvent
 from eventsource.exceptions import (
     AggregateNotFoundError,
@@ -29,7 +28,7 @@ from eventsource.stores.interface import EventPublisher, EventStore
 
 TAggregate = TypeVar("TAggregate", bound=AggregateRoot[Any])
 
-_LONGEST_WAIT_SECONDS = 0.1
+_FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.01, 0.1
 
 
 class AggregateRepository(Generic[TAggregate]):
@@ -175,8 +174,6 @@ class AggregateRepository(Generic[TAggregate]):
             command_id = command_id or cause.event_id
         event_id = command_id and uuid5(command_id, f"{self._aggregate_type}:{aggregate_id}")
         for attempt in range(retries + 1):
-            if attempt:
-                await asyncio.sleep(_wait_seconds(attempt))
             aggregate = await (self.load_or_create if create else self.load)(aggregate_id)
             # After the load: what a rival stores from here on makes the save fail.
             if event_id and await self._event_store.event_exists(event_id):
@@ -190,6 +187,7 @@ class AggregateRepository(Generic[TAggregate]):
             except OptimisticLockError:
                 if attempt == retries:
                     raise
+                await back_off(attempt, _FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS)
         raise ValueError(f"retries must be 0 or more, not {retries}")
 
     async def _save_once(self, aggregate: TAggregate, event_id: UUID | None) -> TAggregate:
@@ -294,9 +292,3 @@ def _resolve_type(factory: object, aggregate_type: str | None) -> str:
             "Leave one of them out."
         )
     return resolved
-
-
-def _wait_seconds(attempt: int) -> float:
-    """Full jitter, so that writers who collided do not meet again."""
-    longest = min(_LONGEST_WAIT_SECONDS, 0.005 * 2**attempt)
-    return random.uniform(0, longest)  # noqa: S311  # spreads load, keeps no secret

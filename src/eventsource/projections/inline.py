@@ -1,11 +1,10 @@
 """Projections that are updated in the transaction of the append."""
 
-import asyncio
-import random
 from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
+from eventsource.backoff import back_off
 from eventsource.events.base import DomainEvent
 from eventsource.exceptions import ProjectionError
 from eventsource.projections.database import DatabaseProjection
@@ -15,6 +14,7 @@ from eventsource.stores.interface import AppendResult, EventStore
 from eventsource.stores.wrapper import EventStoreWrapper
 
 _MOST_ATTEMPTS = 10
+_FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.005, 1.0
 _TRY_AGAIN = {"40001", "40P01"}  # serialization failure, deadlock
 
 
@@ -66,8 +66,7 @@ class InlineEventStore(EventStoreWrapper):
                 last = transaction is not None or attempt == _MOST_ATTEMPTS
                 if last or _sqlstate(error) not in _TRY_AGAIN:
                     raise
-            # Full jitter, so that those who collided do not meet again.
-            await asyncio.sleep(random.uniform(0, 0.005 * 2**attempt))  # noqa: S311
+            await back_off(attempt, _FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS)
 
     async def _append_in(
         self,

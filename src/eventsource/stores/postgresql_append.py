@@ -1,13 +1,12 @@
 """Appending to PostgreSQL: one statement, and finding out what happened when it stored nothing."""
 
-import asyncio
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from eventsource.asyncpg_pool import AsyncpgTransaction, Executor, Row
+from eventsource.backoff import back_off
 from eventsource.events.base import DomainEvent
 from eventsource.exceptions import DatabaseError, DuplicateEventError, OptimisticLockError
 from eventsource.serialization import encode
@@ -17,10 +16,9 @@ from eventsource.stores.postgresql_statements import APPEND, APPEND_WITH_OUTBOX,
 from eventsource.stores.postgresql_table import EventsTable
 
 _UNIQUE_VIOLATION = "23505"
-_TRY_AGAIN = {"40001", "40P01"}  # serialization failure, deadlock
 _ISOLATION = "SELECT current_setting('transaction_isolation') AS isolation"
 _MOST_ATTEMPTS = 50
-_LONGEST_WAIT_SECONDS = 0.05
+_FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.001, 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +57,13 @@ class Append:
                 raise await self._unexplained(refusal)
             pending = [event for event in batch if event.event_id not in found.own_ids]
             seen_version = found.version
-            await asyncio.sleep(_wait_seconds(attempt))
+            await back_off(attempt, _FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS)
         raise self._conflict(seen_version) from refusal
 
     def _may_try_again(self, error: DatabaseError) -> bool:
         # A caller's transaction that lost a race of transactions can only be repeated as a whole.
-        if isinstance(self.executor, AsyncpgTransaction):
-            return error.sqlstate == _UNIQUE_VIOLATION
-        return error.sqlstate in {_UNIQUE_VIOLATION, *_TRY_AGAIN}
+        joined = isinstance(self.executor, AsyncpgTransaction)
+        return error.sqlstate == _UNIQUE_VIOLATION or (error.is_lost_race and not joined)
 
     async def _unexplained(self, refusal: DatabaseError) -> DatabaseError:
         """A row was refused, yet nobody seems to have appended."""
@@ -144,9 +141,3 @@ class _Found:
 
 def _result(row: Row) -> AppendResult:
     return AppendResult.successful(row["version"], row["position"], row["transaction"])
-
-
-def _wait_seconds(attempt: int) -> float:
-    """Full jitter, so that writers who collided do not meet again."""
-    longest = min(_LONGEST_WAIT_SECONDS, 0.001 * 2**attempt)
-    return random.uniform(0, longest)  # noqa: S311  # spreads load, keeps no secret

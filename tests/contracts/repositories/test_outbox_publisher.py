@@ -84,6 +84,28 @@ async def test_one_batch_is_one_call_and_is_published_once(entries: OutboxReposi
     assert (await entries.get_stats()).published_count == 4
 
 
+async def test_a_stream_is_held_until_everything_about_it_is_settled(
+    entries: OutboxRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or a rival would claim the failed event, and lose it again to the delay of its retry."""
+    stream, rivals = uuid4(), []
+    await add(entries, stream, 1, 2, 3)
+    mark_published = entries.mark_published
+
+    async def and_a_rival_claims(*entry_ids: UUID) -> None:
+        await mark_published(*entry_ids)
+        rivals.append(await entries.claim(10, 60))
+
+    async def refuse_the_second(event: DomainEvent) -> None:
+        if event.aggregate_version == 2:
+            raise ValueError("refused")
+
+    monkeypatch.setattr(entries, "mark_published", and_a_rival_claims)
+    publisher = quick(entries, Broker(refuse_the_second), retry_delay_seconds=60)
+    assert await publisher.publish_batch() == 1
+    assert rivals == [[]]
+
+
 async def test_an_event_arrives_as_it_was_stored(entries: OutboxRepository) -> None:
     event = ParcelSent(aggregate_id=uuid4(), tenant_id=uuid4(), metadata={"order_id": uuid4()})
     await entries.add_event(event)
