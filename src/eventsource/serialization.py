@@ -45,14 +45,15 @@ def encode(event: DomainEvent) -> str:
     """
     values = event.__dict__
     try:
-        text = event.model_dump_json(round_trip=True)
+        # What model_dump_json calls, without a fifth of its price.
+        text = event.__pydantic_serializer__.to_json(event, round_trip=True).decode()
     except (PydanticSerializationError, RecursionError) as error:
         _refuse_lossy_values(event, values)
         raise SerializationError(event.event_type, f"event {event.event_id}: {error}") from error
     free, doubtful = _fields_to_watch(type(event))
     if "\\u0000" in text:
         _refuse_lossy_values(event, values)
-    elif doubtful or any(values[name] for name in free):
+    elif doubtful or any(map(values.get, free)):
         _refuse_lossy_values(event, (*free, *doubtful))
     if doubtful:
         _prove_exact(event, text, doubtful)

@@ -131,6 +131,15 @@ async def test_a_tracer_of_ones_own_is_used() -> None:
     assert spans() == {}
 
 
+def test_without_a_provider_there_is_no_span(monkeypatch: pytest.MonkeyPatch) -> None:
+    tracer = create_tracer("x")
+    with tracer.span("work") as span:
+        assert span.is_recording()
+    monkeypatch.setattr(trace, "get_tracer_provider", trace.ProxyTracerProvider)
+    with tracer.span("work") as span:
+        assert span is None
+
+
 def test_the_tracer_is_the_one_that_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(create_tracer("x"), OpenTelemetryTracer)
     assert create_tracer("x").enabled

@@ -49,7 +49,8 @@ def check_batch(
                 expected=(aggregate_id, aggregate_type),
                 actual=(event.aggregate_id, event.aggregate_type),
             )
-        if batch.setdefault(event.event_id, event) != event:
+        known = batch.setdefault(event.event_id, event)
+        if known is not event and known != event:
             raise DuplicateEventError(event.event_id, "another event of the same batch")
     return list(batch.values())
 

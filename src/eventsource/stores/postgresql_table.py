@@ -1,6 +1,7 @@
 """The events table as it is: made by our schema, by an older one, or by the user."""
 
 from dataclasses import dataclass, replace
+from functools import cache
 
 from eventsource.asyncpg_pool import Executor
 from eventsource.migrations import schema_version_problem
@@ -63,7 +64,7 @@ class EventsTable:
         """The statement for this table: a missing position reads as 0."""
         position = "global_position" if self.has_position else "0::bigint"
         transaction = "transaction_id" if self.has_feed else "'0'::xid8"
-        return statement.replace("{position}", position).replace("{transaction}", transaction)
+        return _filled(statement, position, transaction)
 
     def stream_problem(self) -> str | None:
         """What keeps streams from being read, and what to run; None if nothing does."""
@@ -104,6 +105,11 @@ class EventsTable:
             "This log comes from a server whose transaction counter stood higher, so new events "
             "would sort before old ones. Run once: SELECT event_log_adopt();"
         )
+
+
+@cache
+def _filled(statement: str, position: str, transaction: str) -> str:
+    return statement.replace("{position}", position).replace("{transaction}", transaction)
 
 
 async def probe(executor: Executor) -> EventsTable:
