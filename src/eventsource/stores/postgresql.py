@@ -245,9 +245,8 @@ class PostgreSQLEventStore(EventStore):
         )
 
     def _stored(self, row: Row) -> StoredEvent:
-        aggregate_id, aggregate_type, event_type, version, stored_at, payload, *place = row
-        global_position, transaction = place
-        stream_id = stream_id_of(aggregate_id, aggregate_type)
+        stream, kind, event_type, version, stored_at, payload, global_position, transaction = row
+        stream_id = stream_id_of(stream, kind)
         try:
             event = self._reader.read(
                 event_type,
