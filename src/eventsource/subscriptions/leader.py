@@ -59,6 +59,8 @@ class PostgreSQLLeader:
     async def _lead(self, driver: Any, work: Callable[[], Awaitable[None]]) -> None:
         lost = asyncio.Event()
         driver.add_termination_listener(lambda _: lost.set())
+        if driver.is_closed():  # the goodbye came before the listener
+            raise _NotTheLeaderError
         checking = asyncio.create_task(self._check(driver, lost))
         _log.info("Leader of %s from now on", self.name)
         self.is_leader = True

@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from typing import Any
 from uuid import uuid4
 
 import asyncpg
@@ -295,6 +296,36 @@ async def test_the_work_of_a_leader_ends_its_term_and_its_error_is_raised(
         await leader.run(work)
     assert terms == [True, True]
     assert not leader.is_leader
+
+
+class CutOffLeader(PostgreSQLLeader):
+    """Loses its connection in the moment in which it first gets the lock."""
+
+    is_cut_off = False
+
+    async def _has_locked(self, driver: Any) -> bool:
+        has_locked = await super()._has_locked(driver)
+        if has_locked and not self.is_cut_off:
+            self.is_cut_off = True
+            driver.terminate()
+        return has_locked
+
+
+async def test_a_leader_that_is_cut_off_as_it_gets_the_lock_does_no_work(
+    engine: AsyncEngine, database_connection: asyncpg.Connection
+) -> None:
+    locks_held = []
+
+    async def work() -> None:
+        locks_held.append(
+            await database_connection.fetchval(
+                "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database = "
+                "(SELECT oid FROM pg_database WHERE datname = current_database())"
+            )
+        )
+
+    await CutOffLeader(engine, "one", retry_seconds=0.01, check_seconds=60.0).run(work)
+    assert locks_held == [1]
 
 
 class Network:

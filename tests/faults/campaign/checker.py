@@ -179,22 +179,30 @@ def _read_model_is_the_log(evidence: Evidence) -> Iterator[str]:
 
 def _leaders_follow_each_other(evidence: Evidence) -> Iterator[str]:
     """Once a new leader has moved the checkpoint, the one before must never move it again. Of a
-    handler without a fence one call may be on its way when the process dies."""
-    for rows, allowed in ((evidence.subscribed, 0), (evidence.handled, 1)):
-        for term, late in _after_their_end(row.term for row in rows).items():
-            if late > allowed:
-                yield f"two leaders acted at once: {term} did {late} events after another began"
+    handler without a fence one call may be on its way when its leader loses the lock."""
+    fenced = [
+        (term, len(list(rows))) for term, rows in groupby(r.term for r in evidence.subscribed)
+    ]
+    calls = [(term, len(list(rows))) for term, rows in groupby(r.term for r in evidence.handled)]
+    late = [
+        n
+        for n, (_, count) in enumerate(calls[1:-1], 1)
+        if count == 1 and calls[n - 1][0] == calls[n + 1][0]
+    ]
+    in_time = groupby(term for n, (term, _) in enumerate(calls) if n not in late)
+    for what, terms in (
+        ("in a transaction with the checkpoint", [term for term, _ in fenced]),
+        ("in a handler", [term for term, _ in in_time]),
+        ("in calls on their way", [calls[n][0] for n in late]),
+    ):
+        for term, times in Counter(terms).items():
+            if times > 1:
+                yield f"two leaders acted at once: {term} went on after another, {what}"
 
 
-def _after_their_end(terms: Iterable[str]) -> Counter[str]:
-    current, ended, late = "", set[str](), Counter[str]()
-    for term in terms:
-        if term in ended:
-            late[term] += 1
-        elif term != current:
-            ended.add(current)
-            current = term
-    return late
+def _reigns(rows: list[Taken]) -> list[tuple[str, int]]:
+    """Each unbroken row of events of one term, and how many they are."""
+    return [(term, len(list(same))) for term, same in groupby(row.term for row in rows)]
 
 
 def _handler_misses_nothing(evidence: Evidence) -> Iterator[str]:

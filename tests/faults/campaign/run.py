@@ -39,7 +39,7 @@ ROLES = {
 STREAMS = 6
 START_SECONDS, SETTLE_SECONDS = 300, 180  # patient: the machine may be busy
 LEAST_FAULTS = 5  # however slow the machine is
-SABOTAGED_SETTLE_SECONDS = 10  # what is lost never comes
+SABOTAGED_SETTLE_SECONDS = 5  # what is lost never comes
 
 #: What shows that a role has begun, and that it has come to the end of the log.
 IS_BUSY = {
