@@ -1,4 +1,4 @@
 """Bookkeeping beside the event log: checkpoints, dead letters, inbox, outbox and time-outs.
 
-Each is a port with three backends: in memory, SQLite and PostgreSQL.
+Each is one class, with a subclass for each of three backends: in memory, SQLite and PostgreSQL.
 """

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 from uuid import UUID
 
 from eventsource.repositories.sql import (
@@ -11,10 +11,9 @@ from eventsource.repositories.sql import (
     Row,
     SQLiteRepository,
     SQLRepository,
-    as_time,
-    as_uuid,
     check_event_id,
     now,
+    record,
 )
 from eventsource.types import Position
 
@@ -33,48 +32,6 @@ class CheckpointData:
     @property
     def global_position(self) -> int | None:
         return self.position.sequence if self.position else None
-
-
-class CheckpointRepository(Protocol):
-    """One checkpoint for each name. Writes join `transaction` if you give one."""
-
-    async def get_checkpoint(self, projection_name: str) -> UUID | None:
-        """The id of the event at the position; without one, of the last event processed."""
-        ...
-
-    async def update_checkpoint(
-        self, projection_name: str, event_id: UUID, event_type: str, *, transaction: Any = None
-    ) -> None:
-        """Record one more processed event. A stored position stays, and so does its event: this
-        one may be an older event, processed again."""
-        ...
-
-    async def get_position(self, subscription_id: str) -> Position | None: ...
-
-    async def save_position(
-        self,
-        subscription_id: str,
-        position: Position,
-        event_id: UUID,
-        event_type: str,
-        *,
-        events: int = 1,
-        transaction: Any = None,
-    ) -> bool:
-        """Move the checkpoint on to `position`, having processed so many events since the last.
-
-        False, and nothing changes, if it already stands there or further: another process was
-        faster. Undo what you did for these events then; in the same transaction, roll it back.
-        """
-        ...
-
-    async def reset_checkpoint(self, projection_name: str, *, transaction: Any = None) -> None:
-        """Forget it: the next read starts at the beginning. No error if there is none."""
-        ...
-
-    async def get_all_checkpoints(self) -> list[CheckpointData]:
-        """Sorted by name."""
-        ...
 
 
 _GET = "SELECT * FROM projection_checkpoints WHERE projection_name = $1"
@@ -121,19 +78,23 @@ RETURNING projection_name
 _RESET = "DELETE FROM projection_checkpoints WHERE projection_name = $1"
 
 
-class _SQLCheckpointRepository(SQLRepository):
+class CheckpointRepository(SQLRepository):
+    """One checkpoint for each name. Writes join `transaction` if you give one."""
+
     schema = "checkpoints"
 
     async def get_checkpoint(self, projection_name: str) -> UUID | None:
+        """The id of the event at the position; without one, of the last event processed."""
         return (await self._get(projection_name)).last_event_id
 
     async def update_checkpoint(
         self, projection_name: str, event_id: UUID, event_type: str, *, transaction: Any = None
     ) -> None:
+        """Record one more processed event. A stored position stays, and so does its event: this
+        one may be an older event, processed again."""
         check_event_id(event_id)
-        await self._fetch(
-            _UPDATE, projection_name, event_id, event_type, now(), transaction=transaction
-        )
+        values = projection_name, event_id, event_type, now()
+        await self._fetch(_UPDATE, *values, transaction=transaction)
 
     async def get_position(self, subscription_id: str) -> Position | None:
         return (await self._get(subscription_id)).position
@@ -148,24 +109,22 @@ class _SQLCheckpointRepository(SQLRepository):
         events: int = 1,
         transaction: Any = None,
     ) -> bool:
+        """Move the checkpoint on to `position`, having processed so many events since the last.
+
+        False, and nothing changes, if it already stands there or further: another process was
+        faster. Undo what you did for these events then; in the same transaction, roll it back.
+        """
         check_event_id(event_id)
-        rows = await self._fetch(
-            _SAVE,
-            subscription_id,
-            event_id,
-            event_type,
-            now(),
-            events,
-            position.transaction,
-            position.sequence,
-            transaction=transaction,
-        )
-        return bool(rows)
+        place = position.transaction, position.sequence
+        values = subscription_id, event_id, event_type, now(), events, *place
+        return bool(await self._fetch(_SAVE, *values, transaction=transaction))
 
     async def reset_checkpoint(self, projection_name: str, *, transaction: Any = None) -> None:
+        """Forget it: the next read starts at the beginning. No error if there is none."""
         await self._fetch(_RESET, projection_name, transaction=transaction)
 
     async def get_all_checkpoints(self) -> list[CheckpointData]:
+        """Sorted by name."""
         found = map(_checkpoint, await self._fetch(_GET_ALL))
         # Databases sort names by their own rules; these are the same everywhere.
         return sorted(found, key=lambda checkpoint: checkpoint.projection_name)
@@ -177,24 +136,18 @@ class _SQLCheckpointRepository(SQLRepository):
 
 def _checkpoint(row: Row) -> CheckpointData:
     sequence = row["global_position"]
-    return CheckpointData(
-        row["projection_name"],
-        as_uuid(row["last_event_id"]),
-        row["last_event_type"],
-        as_time(row["last_processed_at"]),
-        row["events_processed"],
-        None if sequence is None else Position(row["transaction_id"] or 0, sequence),
-    )
+    position = None if sequence is None else Position(row["transaction_id"] or 0, sequence)
+    return record(CheckpointData, row, position=position)
 
 
-class InMemoryCheckpointRepository(InMemoryRepository, _SQLCheckpointRepository):
+class InMemoryCheckpointRepository(InMemoryRepository, CheckpointRepository):
     """For tests and first steps. Safe under concurrent tasks and threads."""
 
 
-class SQLiteCheckpointRepository(SQLiteRepository, _SQLCheckpointRepository):
+class SQLiteCheckpointRepository(SQLiteRepository, CheckpointRepository):
     """On a SQLiteDatabase, which you open and close, or in a transaction of one."""
 
 
-class PostgreSQLCheckpointRepository(PostgreSQLRepository, _SQLCheckpointRepository):
+class PostgreSQLCheckpointRepository(PostgreSQLRepository, CheckpointRepository):
     """On an engine or session factory each call is a transaction of its own; on a connection or
     session it joins the caller's."""

@@ -3,10 +3,10 @@
 import json
 import re
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 from uuid import UUID
 
 from eventsource.exceptions import SerializationError
@@ -16,11 +16,10 @@ from eventsource.repositories.sql import (
     Row,
     SQLiteRepository,
     SQLRepository,
-    as_time,
-    as_uuid,
     check_event_id,
     days_ago,
     now,
+    record,
     storable,
 )
 
@@ -65,55 +64,6 @@ class ProjectionFailureCount:
     failure_count: int
     oldest_failure: datetime
     most_recent_failure: datetime
-
-
-class DLQRepository(Protocol):
-    """One entry for each event and projection. Ids that are not there are no error."""
-
-    async def add_failed_event(  # noqa: PLR0917  # as users of older versions call it
-        self,
-        event_id: UUID,
-        projection_name: str,
-        event_type: str,
-        event_data: Mapping[str, Any],
-        error: BaseException,
-        retry_count: int = 0,
-        *,
-        transaction: Any = None,
-    ) -> None:
-        """A further failure updates the entry and opens it again; `first_failed_at` stays.
-
-        SerializationError for data that is no JSON object, or that PostgreSQL could not keep.
-        """
-        ...
-
-    async def get_failed_events(
-        self, projection_name: str | None = None, status: str = FAILED, limit: int = 100
-    ) -> list[DLQEntry]:
-        """Those that failed first lately come first."""
-        ...
-
-    async def get_failed_event_by_id(self, entry_id: int) -> DLQEntry | None: ...
-
-    async def mark_retrying(self, entry_id: int) -> None: ...
-
-    async def mark_resolved(self, entry_id: int, resolved_by: str | UUID) -> None: ...
-
-    async def get_failure_stats(self) -> DLQStats: ...
-
-    async def get_projection_failure_counts(self) -> list[ProjectionFailureCount]:
-        """Most failures first, then by name."""
-        ...
-
-    async def delete_resolved_events(self, older_than_days: float = 30) -> int:
-        """How many were deleted: those resolved at least so many days of 24 hours ago."""
-        ...
-
-
-def describe(error: BaseException) -> tuple[str, str]:
-    """Message and traceback of `error` itself, wherever it is handled."""
-    message = str(error) or type(error).__name__
-    return storable(message), storable("".join(traceback.format_exception(error)))
 
 
 def _to_text(event_type: str, event_id: UUID, data: Mapping[str, Any]) -> str:
@@ -172,17 +122,17 @@ UPDATE dead_letter_queue SET status = 'resolved', resolved_at = $2, resolved_by 
 """
 
 _STATS = """
-SELECT count(*) FILTER (WHERE status = 'failed') AS failed,
-    count(*) FILTER (WHERE status = 'retrying') AS retrying,
-    count(DISTINCT projection_name) AS projections,
-    min(first_failed_at) AS oldest
+SELECT count(*) FILTER (WHERE status = 'failed') AS total_failed,
+    count(*) FILTER (WHERE status = 'retrying') AS total_retrying,
+    count(DISTINCT projection_name) AS affected_projections,
+    min(first_failed_at) AS oldest_failure
 FROM dead_letter_queue
 WHERE status <> 'resolved'
 """
 
 _COUNTS = """
-SELECT projection_name, count(*) AS failures, min(first_failed_at) AS oldest,
-    max(last_failed_at) AS latest
+SELECT projection_name, count(*) AS failure_count, min(first_failed_at) AS oldest_failure,
+    max(last_failed_at) AS most_recent_failure
 FROM dead_letter_queue
 WHERE status <> 'resolved'
 GROUP BY projection_name
@@ -193,7 +143,9 @@ DELETE FROM dead_letter_queue WHERE status = 'resolved' AND resolved_at <= $1 RE
 """
 
 
-class _SQLDLQRepository(SQLRepository):
+class DLQRepository(SQLRepository):
+    """One entry for each event and projection. Ids that are not there are no error."""
+
     schema = "dlq"
 
     async def add_failed_event(  # noqa: PLR0917  # as users of older versions call it
@@ -207,25 +159,22 @@ class _SQLDLQRepository(SQLRepository):
         *,
         transaction: Any = None,
     ) -> None:
+        """A further failure updates the entry and opens it again; `first_failed_at` stays.
+
+        SerializationError for data that is no JSON object, or that PostgreSQL could not keep.
+        """
         check_event_id(event_id)
         data = _to_text(event_type, event_id, event_data)
-        message, stacktrace = describe(error)
-        await self._fetch(
-            _ADD,
-            event_id,
-            projection_name,
-            event_type,
-            data,
-            message,
-            stacktrace,
-            retry_count,
-            now(),
-            transaction=transaction,
-        )
+        # Of `error` itself, wherever it is handled.
+        message = storable(str(error) or type(error).__name__)
+        stacktrace = storable("".join(traceback.format_exception(error)))
+        values = event_id, projection_name, event_type, data, message, stacktrace, retry_count
+        await self._fetch(_ADD, *values, now(), transaction=transaction)
 
     async def get_failed_events(
         self, projection_name: str | None = None, status: str = FAILED, limit: int = 100
     ) -> list[DLQEntry]:
+        """Those that failed first lately come first."""
         return [_entry(row) for row in await self._fetch(_LIST, projection_name, status, limit)]
 
     async def get_failed_event_by_id(self, entry_id: int) -> DLQEntry | None:
@@ -240,53 +189,30 @@ class _SQLDLQRepository(SQLRepository):
 
     async def get_failure_stats(self) -> DLQStats:
         (row,) = await self._fetch(_STATS)
-        return DLQStats(row["failed"], row["retrying"], row["projections"], as_time(row["oldest"]))
+        return record(DLQStats, row)
 
     async def get_projection_failure_counts(self) -> list[ProjectionFailureCount]:
-        return _most_first(
-            ProjectionFailureCount(
-                row["projection_name"],
-                row["failures"],
-                as_time(row["oldest"]),
-                as_time(row["latest"]),
-            )
-            for row in await self._fetch(_COUNTS)
-        )
+        """Most failures first, then by name."""
+        counts = [record(ProjectionFailureCount, row) for row in await self._fetch(_COUNTS)]
+        return sorted(counts, key=lambda count: (-count.failure_count, count.projection_name))
 
     async def delete_resolved_events(self, older_than_days: float = 30) -> int:
+        """How many were deleted: those resolved at least so many days of 24 hours ago."""
         return len(await self._fetch(_DELETE_RESOLVED, days_ago(older_than_days)))
 
 
-def _most_first(counts: Iterable[ProjectionFailureCount]) -> list[ProjectionFailureCount]:
-    return sorted(counts, key=lambda count: (-count.failure_count, count.projection_name))
-
-
 def _entry(row: Row) -> DLQEntry:
-    return DLQEntry(
-        row["id"],
-        as_uuid(row["event_id"]),
-        row["projection_name"],
-        row["event_type"],
-        json.loads(row["event_data"]),
-        row["error_message"],
-        row["error_stacktrace"],
-        row["retry_count"],
-        as_time(row["first_failed_at"]),
-        as_time(row["last_failed_at"]),
-        row["status"],
-        as_time(row["resolved_at"]),
-        row["resolved_by"],
-    )
+    return record(DLQEntry, row, event_data=json.loads(row["event_data"]))
 
 
-class InMemoryDLQRepository(InMemoryRepository, _SQLDLQRepository):
+class InMemoryDLQRepository(InMemoryRepository, DLQRepository):
     """For tests and first steps. Safe under concurrent tasks and threads."""
 
 
-class SQLiteDLQRepository(SQLiteRepository, _SQLDLQRepository):
+class SQLiteDLQRepository(SQLiteRepository, DLQRepository):
     """On a SQLiteDatabase, which you open and close, or in a transaction of one."""
 
 
-class PostgreSQLDLQRepository(PostgreSQLRepository, _SQLDLQRepository):
+class PostgreSQLDLQRepository(PostgreSQLRepository, DLQRepository):
     """On an engine or session factory each call is a transaction of its own; on a connection or
     session it joins the caller's."""

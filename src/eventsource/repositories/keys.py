@@ -3,7 +3,7 @@
 import json
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 from eventsource.repositories.sql import (
     InMemoryRepository,
@@ -11,6 +11,7 @@ from eventsource.repositories.sql import (
     SQLiteRepository,
     SQLRepository,
     now,
+    record,
 )
 from eventsource.sqlite_database import SQLiteTransaction
 
@@ -22,32 +23,6 @@ class PersonalKey:
     subject: str
     wrapped_key: bytes | None
     master_key_id: str | None
-
-
-class KeyRepository(Protocol):
-    """One key for each subject, for ever: what was erased does not come back."""
-
-    async def get_keys(
-        self, subjects: Collection[str], *, transaction: Any = None
-    ) -> dict[str, PersonalKey]:
-        """Those that there are, by subject."""
-        ...
-
-    async def add_key(self, key: PersonalKey, *, transaction: Any = None) -> None:
-        """Keep it, unless the subject has a key or was erased."""
-        ...
-
-    async def replace_key(self, old: PersonalKey, new: PersonalKey) -> bool:
-        """Whether the old one was still there to be replaced."""
-        ...
-
-    async def erase_key(self, subject: str) -> None:
-        """Destroy the key, and let the subject have none from now on."""
-        ...
-
-    async def get_subjects(self, *, except_master_key_id: str) -> list[str]:
-        """Those whose key is encrypted with another master key; sorted."""
-        ...
 
 
 _GET = "SELECT subject, wrapped_key, master_key_id FROM personal_keys WHERE {subjects}"
@@ -79,40 +54,38 @@ ORDER BY subject
 """
 
 
-class _SQLKeyRepository(SQLRepository):
+class KeyRepository(SQLRepository):
+    """One key for each subject, for ever: what was erased does not come back."""
+
     schema = "personal_keys"
     _subjects: ClassVar[str] = "subject IN (SELECT value FROM json_each($1))"
 
     async def get_keys(
         self, subjects: Collection[str], *, transaction: Any = None
     ) -> dict[str, PersonalKey]:
+        """Those that there are, by subject."""
         statement = _GET.replace("{subjects}", self._subjects)
         rows = await self._fetch(
             statement, self._list(subjects), transaction=self._joined(transaction)
         )
-        keys = (
-            PersonalKey(row["subject"], row["wrapped_key"], row["master_key_id"]) for row in rows
-        )
-        return {key.subject: key for key in keys}
+        return {row["subject"]: record(PersonalKey, row) for row in rows}
 
     async def add_key(self, key: PersonalKey, *, transaction: Any = None) -> None:
-        await self._fetch(
-            _ADD,
-            key.subject,
-            key.wrapped_key,
-            key.master_key_id,
-            now(),
-            transaction=self._joined(transaction),
-        )
+        """Keep it, unless the subject has a key or was erased."""
+        values = key.subject, key.wrapped_key, key.master_key_id, now()
+        await self._fetch(_ADD, *values, transaction=self._joined(transaction))
 
     async def replace_key(self, old: PersonalKey, new: PersonalKey) -> bool:
+        """Whether the old one was still there to be replaced."""
         values = old.subject, old.wrapped_key, new.wrapped_key, new.master_key_id
         return bool(await self._fetch(_REPLACE, *values))
 
     async def erase_key(self, subject: str) -> None:
+        """Destroy the key, and let the subject have none from now on."""
         await self._fetch(_ERASE, subject, now())
 
     async def get_subjects(self, *, except_master_key_id: str) -> list[str]:
+        """Those whose key is encrypted with another master key; sorted."""
         return [row["subject"] for row in await self._fetch(_OTHERS, except_master_key_id)]
 
     def _list(self, subjects: Collection[str]) -> Any:
@@ -123,11 +96,11 @@ class _SQLKeyRepository(SQLRepository):
         return None
 
 
-class InMemoryKeyRepository(InMemoryRepository, _SQLKeyRepository):
+class InMemoryKeyRepository(InMemoryRepository, KeyRepository):
     """For tests and first steps. Safe under concurrent tasks and threads."""
 
 
-class SQLiteKeyRepository(SQLiteRepository, _SQLKeyRepository):
+class SQLiteKeyRepository(SQLiteRepository, KeyRepository):
     """On a SQLiteDatabase, which you open and close. An append inside a transaction of the same
     database makes new keys in that, because SQLite has one writer at a time."""
 
@@ -136,7 +109,7 @@ class SQLiteKeyRepository(SQLiteRepository, _SQLKeyRepository):
         return transaction if ours else None
 
 
-class PostgreSQLKeyRepository(PostgreSQLRepository, _SQLKeyRepository):
+class PostgreSQLKeyRepository(PostgreSQLRepository, KeyRepository):
     """On an engine or session factory, best of another database than the log's. Each call is a
     transaction of its own, so an append inside yours needs a second connection."""
 

@@ -2,19 +2,24 @@
 
 import sqlite3
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, get_args
 from uuid import UUID
 
 from eventsource.asyncpg_pool import PostgreSQLSource, executor_for
 from eventsource.exceptions import DatabaseError, SchemaError
 from eventsource.migrations import get_schema
-from eventsource.sqlite_database import SQLiteDatabase, SQLiteTransaction, utc_text
+from eventsource.sqlite_database import SQLiteDatabase, SQLiteTransaction, parameters
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 #: A row that answers to column names.
 Row = Any
+T = TypeVar("T", bound="DataclassInstance")
 
 _UNDEFINED = {"42P01", "42703"}  # table, column
 
@@ -44,9 +49,8 @@ class MemoryDatabase:
     async def fetch(self, statement: str, *arguments: Any) -> list[Row]:
         try:
             with self._lock:
-                return self._connection.execute(
-                    statement, [_bindable(one) for one in arguments]
-                ).fetchall()
+                found = self._connection.execute(statement, parameters(statement, arguments))
+                return found.fetchall()
         except (sqlite3.Error, OverflowError, UnicodeError) as error:
             raise DatabaseError(f"The repository in memory refused a statement: {error}") from error
 
@@ -61,26 +65,16 @@ class MemoryDatabase:
         self._connection.close()
 
 
-class SQLiteStatements:
-    """Gives SQLite the placeholders it knows."""
-
-    def __init__(self, target: Statements) -> None:
-        self._target = target
-
-    async def fetch(self, statement: str, *arguments: Any) -> list[Row]:
-        return await self._target.fetch(statement.replace("$", "?"), *arguments)
-
-
-def sqlite_statements(source: object) -> SQLiteStatements:
+def sqlite_statements(source: object) -> Statements:
     if not isinstance(source, SQLiteDatabase | SQLiteTransaction):
         raise TypeError(f"SQLite needs a SQLiteDatabase or a transaction of one, not {source!r}.")
-    return SQLiteStatements(source)
+    return source
 
 
-def memory_statements(source: object) -> SQLiteStatements:
+def memory_statements(source: object) -> Statements:
     if not isinstance(source, MemoryDatabase):
         raise TypeError("A repository in memory has no transactions to join.")
-    return SQLiteStatements(source)
+    return source
 
 
 def block_on(source: Any) -> AbstractAsyncContextManager[Any]:
@@ -164,6 +158,24 @@ def seconds_long(seconds: float) -> timedelta:
     return span
 
 
+def record(cls: type[T], row: Row, **known: Any) -> T:
+    """The dataclass of a row whose columns are named like its fields, apart from those `known`."""
+    return cls(
+        **known,
+        **{
+            one.name: _typed(row[one.name], (one.type, *get_args(one.type)))
+            for one in fields(cls)
+            if one.name not in known
+        },
+    )
+
+
+def _typed(value: Any, kinds: Sequence[Any]) -> Any:
+    if UUID in kinds:
+        return as_uuid(value)
+    return as_time(value) if datetime in kinds else value
+
+
 def check_event_id(event_id: object) -> None:
     """SQLite would store anything, and fail to read it ever after."""
     if not isinstance(event_id, UUID):
@@ -187,9 +199,3 @@ def storable(text: str) -> str:
     if not isinstance(text, str):
         raise TypeError(f"An error is noted as text, not as {type(text).__name__}")
     return text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-def _bindable(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return utc_text(value)
-    return str(value) if isinstance(value, UUID) else value

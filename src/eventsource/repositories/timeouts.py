@@ -1,8 +1,8 @@
 """When to wake a process: the alarm clock of `eventsource.process`."""
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 from uuid import UUID
 
 from eventsource.repositories.sql import (
@@ -10,8 +10,7 @@ from eventsource.repositories.sql import (
     PostgreSQLRepository,
     SQLiteRepository,
     SQLRepository,
-    as_time,
-    as_uuid,
+    record,
 )
 
 
@@ -24,24 +23,6 @@ class Timeout:
     process_id: UUID
     name: str
     due_at: datetime
-
-
-class TimeoutRepository(Protocol):
-    """The time-outs that have not been delivered, one for each event that set one."""
-
-    async def add(self, pending: Timeout, *, transaction: Any = None) -> None:
-        """Again is no error."""
-        ...
-
-    async def get_due(
-        self, process_type: str, until: datetime, *, limit: int = 100
-    ) -> list[Timeout]:
-        """Those of one type of process that are due by then, the earliest first."""
-        ...
-
-    async def remove(self, event_id: UUID, *, transaction: Any = None) -> None:
-        """No error if there is none."""
-        ...
 
 
 _ADD = """
@@ -58,47 +39,35 @@ ORDER BY due_at, event_id LIMIT $3
 _REMOVE = "DELETE FROM process_timeouts WHERE event_id = $1"
 
 
-class _SQLTimeoutRepository(SQLRepository):
+class TimeoutRepository(SQLRepository):
+    """The time-outs that have not been delivered, one for each event that set one."""
+
     schema = "timeouts"
 
     async def add(self, pending: Timeout, *, transaction: Any = None) -> None:
-        await self._fetch(
-            _ADD,
-            pending.event_id,
-            pending.process_type,
-            pending.process_id,
-            pending.name,
-            pending.due_at,
-            transaction=transaction,
-        )
+        """Again is no error."""
+        await self._fetch(_ADD, *astuple(pending), transaction=transaction)
 
     async def get_due(
         self, process_type: str, until: datetime, *, limit: int = 100
     ) -> list[Timeout]:
+        """Those of one type of process that are due by then, the earliest first."""
         rows = await self._fetch(_DUE, process_type, until, limit)
-        return [
-            Timeout(
-                as_uuid(row["event_id"]),
-                row["process_type"],
-                as_uuid(row["process_id"]),
-                row["name"],
-                as_time(row["due_at"]),
-            )
-            for row in rows
-        ]
+        return [record(Timeout, row) for row in rows]
 
     async def remove(self, event_id: UUID, *, transaction: Any = None) -> None:
+        """No error if there is none."""
         await self._fetch(_REMOVE, event_id, transaction=transaction)
 
 
-class InMemoryTimeoutRepository(InMemoryRepository, _SQLTimeoutRepository):
+class InMemoryTimeoutRepository(InMemoryRepository, TimeoutRepository):
     """For tests and first steps: its time-outs do not survive the process that set them."""
 
 
-class SQLiteTimeoutRepository(SQLiteRepository, _SQLTimeoutRepository):
+class SQLiteTimeoutRepository(SQLiteRepository, TimeoutRepository):
     """On a SQLiteDatabase, which you open and close, or in a transaction of one."""
 
 
-class PostgreSQLTimeoutRepository(PostgreSQLRepository, _SQLTimeoutRepository):
+class PostgreSQLTimeoutRepository(PostgreSQLRepository, TimeoutRepository):
     """On an engine or session factory each call is a transaction of its own; on a connection or
     session it joins the caller's."""
