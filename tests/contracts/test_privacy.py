@@ -43,6 +43,7 @@ from eventsource import (
     SQLiteSnapshotStore,
     Subject,
     SubjectErasedError,
+    UnreadableEventError,
     Vault,
     handles,
     register_event,
@@ -564,3 +565,21 @@ async def test_a_long_feed_asks_for_its_keys_a_page_at_a_time() -> None:
     names = [stored.event.name.value async for stored in store.read_all(ReadOptions(limit=240))]
     assert names == [f"Ada {n}" for n in range(1, 241)]
     assert keys.asked == 3
+
+
+async def test_events_before_one_that_cannot_be_read_are_delivered(tmp_path: Path) -> None:
+    path, keys, member = tmp_path / "log.db", InMemoryKeyRepository(), uuid4()
+    joined = MemberJoined(aggregate_id=member, name=NAME)
+    unknown = MemberRenamed(aggregate_id=member, aggregate_version=2, name=NAME)
+    registry = EventRegistry()
+    registry.register(MemberJoined)
+    async with SQLiteEventStore(path) as log:
+        await log.initialize()
+        store = PrivateEventStore(log, Vault(keys, MASTER))
+        await store.append_events(member, "Member", [joined, unknown], 0)
+    async with SQLiteEventStore(path, registry) as log:
+        store = PrivateEventStore(log, Vault(keys, MASTER))
+        for reading in (store.read_all(), store.read_stream(f"{member}:Member")):
+            assert (await anext(reading)).event == joined
+            with pytest.raises(UnreadableEventError, match="MemberRenamed"):
+                await anext(reading)

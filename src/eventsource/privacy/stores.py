@@ -3,11 +3,11 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from eventsource.events.base import DomainEvent
+from eventsource.exceptions import UnreadableEventError
 from eventsource.privacy.vault import Vault
 from eventsource.snapshots.interface import Snapshot, SnapshotStore
 from eventsource.stores.interface import (
@@ -52,13 +52,8 @@ class PrivateEventStore(EventStoreWrapper):
         await self._vault.open_events(stream.events)
         return stream
 
-    async def get_events_by_type(
-        self,
-        aggregate_type: str,
-        tenant_id: UUID | None = None,
-        from_timestamp: datetime | None = None,
-    ) -> list[DomainEvent]:
-        events = await super().get_events_by_type(aggregate_type, tenant_id, from_timestamp)
+    async def get_events_by_type(self, *arguments: Any, **options: Any) -> list[DomainEvent]:
+        events = await super().get_events_by_type(*arguments, **options)
         await self._vault.open_events(events)
         return events
 
@@ -72,18 +67,31 @@ class PrivateEventStore(EventStoreWrapper):
 
     async def _opened(self, stored_events: Any) -> AsyncIterator[StoredEvent]:
         """In pages, so that keys are asked for together."""
-        page: list[StoredEvent] = []
         async with aclosing(stored_events):
-            async for stored in stored_events:
-                page.append(stored)
-                if len(page) == _PAGE:
-                    await self._vault.open_events([each.event for each in page])
-                    for each in page:
-                        yield each
-                    page = []
-        await self._vault.open_events([each.event for each in page])
-        for each in page:
-            yield each
+            unreadable, is_last = None, False
+            while not (unreadable or is_last):
+                page, unreadable = await _next_page(stored_events)
+                is_last = len(page) < _PAGE
+                await self._vault.open_events([each.event for each in page])
+                for each in page:
+                    yield each
+        if unreadable:
+            raise unreadable
+
+
+async def _next_page(
+    stored_events: AsyncIterator[StoredEvent],
+) -> tuple[list[StoredEvent], UnreadableEventError | None]:
+    """Events up to one that cannot be read: the reader is to get those before it."""
+    page: list[StoredEvent] = []
+    try:
+        async for stored in stored_events:
+            page.append(stored)
+            if len(page) == _PAGE:
+                break
+    except UnreadableEventError as error:
+        return page, error
+    return page, None
 
 
 class PrivateSnapshotStore(SnapshotStore):
