@@ -7,11 +7,10 @@ The current tenant is a context variable. Tasks take a copy when they are made, 
 `row_level_security` the database itself then keeps tenants apart, whatever a query forgets.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar, Token
-from copy import copy
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Self, TypeVar
 from uuid import UUID
 
 from sqlalchemy import Connection, event
@@ -90,12 +89,13 @@ class TenantDomainEvent(DomainEvent):
         return cls(**fields)
 
 
-class TenantAwareRepository(Generic[TAggregate]):
-    """A repository that stores nothing but events of the current tenant, and loads nothing else.
+class TenantAwareRepository(AggregateRepository[TAggregate]):
+    """The repository, storing nothing but events of the current tenant, and loading nothing else.
 
     Everything but `create_new` needs a current tenant (TenantContextNotSetError). An event of
     another tenant, or of none, raises TenantMismatchError: when saving, before anything is stored;
-    when loading, unless `enforce_on_load=False`, which then needs no tenant to load.
+    when loading, unless `enforce_on_load=False`, which then needs no tenant to load. To others an
+    aggregate of the current tenant does not exist.
 
     This guards code that asks the repository. What guards every query is row-level security.
     """
@@ -103,35 +103,9 @@ class TenantAwareRepository(Generic[TAggregate]):
     def __init__(
         self, repository: AggregateRepository[TAggregate], *, enforce_on_load: bool = True
     ) -> None:
+        vars(self).update(vars(repository))
         self.repository = repository
-        self._guarded = copy(repository)
-        self._guarded._event_store = _OneTenant(repository.event_store, enforce_on_load)
-
-    @property
-    def aggregate_type(self) -> str:
-        return self.repository.aggregate_type
-
-    def create_new(self, aggregate_id: UUID) -> TAggregate:
-        return self.repository.create_new(aggregate_id)
-
-    async def load(self, aggregate_id: UUID) -> TAggregate:
-        return await self._guarded.load(aggregate_id)
-
-    async def load_or_create(self, aggregate_id: UUID) -> TAggregate:
-        return await self._guarded.load_or_create(aggregate_id)
-
-    async def save(self, aggregate: TAggregate, *, transaction: Any = None) -> None:
-        await self._guarded.save(aggregate, transaction=transaction)
-
-    async def update(
-        self, aggregate_id: UUID, command: Callable[[TAggregate], object], **options: Any
-    ) -> TAggregate:
-        """As `AggregateRepository.update`, with its options."""
-        return await self._guarded.update(aggregate_id, command, **options)
-
-    async def exists(self, aggregate_id: UUID) -> bool:
-        """Whether the current tenant has it."""
-        return await self._guarded.exists(aggregate_id)
+        self._event_store = _OneTenant(repository.event_store, enforce_on_load)
 
 
 class _OneTenant(EventStoreWrapper):

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any, Final, Protocol
+from typing import Any, ClassVar, Final
 
 OTEL_AVAILABLE: Final = find_spec("opentelemetry") is not None
 
@@ -26,11 +26,13 @@ TRACE_KEY: Final = "trace"
 Attributes = Mapping[str, str | int | float | bool]
 
 
-class Tracer(Protocol):
-    """What the library asks of a tracer."""
+_NO_SPAN: Final = nullcontext()
 
-    @property
-    def enabled(self) -> bool: ...
+
+class Tracer:
+    """What the library asks of a tracer. This one traces nothing and costs nothing."""
+
+    enabled: ClassVar[bool] = False
 
     def span(
         self,
@@ -44,35 +46,17 @@ class Tracer(Protocol):
         `parent` are headers that `inject` gave elsewhere: the span continues that trace, below the
         current span if it is a part of it already.
         """
-        ...
-
-    def inject(self) -> dict[str, str]:
-        """The current trace as message headers; empty outside a trace."""
-        ...
-
-
-_NO_SPAN: Final = nullcontext()
-
-
-class NullTracer:
-    """Traces nothing and costs nothing."""
-
-    enabled = False
-
-    def span(
-        self,
-        name: str,
-        attributes: Attributes | None = None,
-        *,
-        parent: Mapping[str, str] | None = None,
-    ) -> AbstractContextManager[None]:
         return _NO_SPAN
 
     def inject(self) -> dict[str, str]:
+        """The current trace as message headers; empty outside a trace."""
         return {}
 
 
-class OpenTelemetryTracer:
+NullTracer = Tracer
+
+
+class OpenTelemetryTracer(Tracer):
     """Spans of the tracer provider that is set up when the span starts; none before one is."""
 
     enabled = True

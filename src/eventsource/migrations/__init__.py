@@ -64,10 +64,6 @@ def get_statements(name: str = "all", backend: str = "postgresql") -> list[str]:
     return [statement.strip() for statement in statements if statement.strip()]
 
 
-def get_all_schemas(backend: str = "postgresql") -> str:
-    return get_schema("all", backend)
-
-
 def list_backends() -> list[str]:
     """Sorted."""
     return sorted(_FOLDERS)
@@ -120,20 +116,3 @@ def get_alembic_template(name: str = "all_tables") -> str:
     text = (_TEMPLATES / "alembic" / "revision.py.template").read_text(encoding="utf-8")
     schema = "all" if name == "all_tables" else name
     return text.replace("{schema}", schema).replace("{name}", name)
-
-
-__all__ = [
-    "ALL_TEMPLATES",
-    "SCHEMA_VERSION",
-    "get_alembic_template",
-    "get_all_schemas",
-    "get_schema",
-    "get_statements",
-    "get_template_path",
-    "join_templates",
-    "list_alembic_templates",
-    "list_backends",
-    "list_schemas",
-    "schema_version_problem",
-    "write_joined_schemas",
-]

@@ -1,9 +1,8 @@
 """What the SQL snapshot stores share: one text of each statement serves all backends."""
 
-from datetime import datetime
 from uuid import UUID
 
-from eventsource.repositories.sql import SQLRepository, as_time
+from eventsource.repositories.sql import SQLRepository, record
 from eventsource.snapshots.interface import (
     Snapshot,
     SnapshotStore,
@@ -27,7 +26,8 @@ WHERE (stored.version, stored.schema_version) <= (excluded.version, excluded.sch
 
 # As text, because drivers are set up to parse JSON each in its own way.
 _GET = """
-SELECT version, schema_version, CAST(state AS TEXT) AS state, created_at
+SELECT aggregate_id, aggregate_type, version, schema_version, CAST(state AS TEXT) AS state,
+    created_at
 FROM snapshots
 WHERE aggregate_id = $1 AND aggregate_type = $2
 """
@@ -36,10 +36,10 @@ _EXISTS = "SELECT 1 FROM snapshots WHERE aggregate_id = $1 AND aggregate_type = 
 
 _DELETE = "DELETE FROM snapshots WHERE aggregate_id = $1 AND aggregate_type = $2 RETURNING 1"
 
-_DELETE_BY_TYPE = "DELETE FROM snapshots WHERE aggregate_type = $1 RETURNING 1"
-
-_DELETE_BY_SCHEMA = """
-DELETE FROM snapshots WHERE aggregate_type = $1 AND schema_version < $2 RETURNING 1
+_DELETE_BY_TYPE = """
+DELETE FROM snapshots
+WHERE aggregate_type = $1 AND schema_version < coalesce($2, schema_version + 1)
+RETURNING 1
 """
 
 
@@ -47,29 +47,16 @@ class SQLSnapshotStore(SQLRepository, SnapshotStore):
     schema = "snapshots"
 
     async def save_snapshot(self, snapshot: Snapshot) -> None:
-        await self._fetch(
-            _SAVE,
-            snapshot.aggregate_id,
-            snapshot.aggregate_type,
-            snapshot.version,
-            snapshot.schema_version,
-            state_to_text(snapshot),
-            snapshot.created_at,
-        )
+        state = state_to_text(snapshot)
+        versions = snapshot.version, snapshot.schema_version
+        key = snapshot.aggregate_id, snapshot.aggregate_type
+        await self._fetch(_SAVE, *key, *versions, state, snapshot.created_at)
 
     async def get_snapshot(self, aggregate_id: UUID, aggregate_type: str) -> Snapshot | None:
-        rows = await self._fetch(_GET, aggregate_id, aggregate_type)
-        if not rows:
-            return None
-        created_at: datetime = as_time(rows[0]["created_at"])
-        return Snapshot(
-            aggregate_id,
-            aggregate_type,
-            rows[0]["version"],
-            state_from_text(rows[0]["state"], aggregate_id, aggregate_type),
-            rows[0]["schema_version"],
-            created_at,
-        )
+        for row in await self._fetch(_GET, aggregate_id, aggregate_type):
+            state = state_from_text(row["state"], aggregate_id, aggregate_type)
+            return record(Snapshot, row, state=state)
+        return None
 
     async def delete_snapshot(self, aggregate_id: UUID, aggregate_type: str) -> bool:
         return bool(await self._fetch(_DELETE, aggregate_id, aggregate_type))
@@ -80,6 +67,4 @@ class SQLSnapshotStore(SQLRepository, SnapshotStore):
     async def delete_snapshots_by_type(
         self, aggregate_type: str, schema_version_below: int | None = None
     ) -> int:
-        if schema_version_below is None:
-            return len(await self._fetch(_DELETE_BY_TYPE, aggregate_type))
-        return len(await self._fetch(_DELETE_BY_SCHEMA, aggregate_type, schema_version_below))
+        return len(await self._fetch(_DELETE_BY_TYPE, aggregate_type, schema_version_below))
