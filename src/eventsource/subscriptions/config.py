@@ -1,6 +1,6 @@
 """What one subscription reads, and what it does when an event fails."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 from uuid import UUID
@@ -8,7 +8,6 @@ from uuid import UUID
 from eventsource.events.base import DomainEvent
 from eventsource.exceptions import SubscriptionConfigError
 from eventsource.projections.retries import RetryPolicy
-from eventsource.stores.interface import ReadOptions
 from eventsource.types import Position
 
 
@@ -66,18 +65,6 @@ class SubscriptionConfig:
         for one in self.event_types or ():
             if not (isinstance(one, type) and issubclass(one, DomainEvent)):
                 raise SubscriptionConfigError(f"event_types holds {one!r}, which is no event class")
-
-    def page_after(
-        self, position: Position, event_types: Collection[str] | None, size: int
-    ) -> ReadOptions:
-        """What to ask the store for next."""
-        return ReadOptions(
-            from_position=position,
-            limit=size,
-            tenant_id=self.tenant_id,
-            event_types=event_types,
-            aggregate_types=self.aggregate_types,
-        )
 
 
 def type_names(event_classes: Sequence[type[DomainEvent]] | None) -> frozenset[str] | None:

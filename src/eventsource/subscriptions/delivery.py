@@ -4,7 +4,6 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol
 from uuid import UUID
 
 from eventsource.events.base import DomainEvent
@@ -19,44 +18,15 @@ from eventsource.types import Position
 _log = logging.getLogger(__name__)
 
 
-class Target(Protocol):
-    """A subscriber with its checkpoint. A projection is one as it stands."""
-
-    async def get_position(self) -> Position | None: ...
-
-    async def advance(self, batch: Sequence[StoredEvent], after: Position | None) -> bool:
-        """As CheckpointTrackingProjection does; may end early, if the subscription must halt."""
-        ...
-
-    async def skip(
-        self, position: Position, event_id: UUID, event_type: str, after: Position | None
-    ) -> bool: ...
-
-
-def target_of(subscription: Subscription, checkpoints: CheckpointRepository) -> Target:
-    """TypeError if the subscriber has nothing to call."""
-    subscriber = subscription.subscriber
-    if isinstance(subscriber, CheckpointTrackingProjection):
-        return subscriber
-    if callable(batch := getattr(subscriber, "handle_batch", None)):
-        return _Handler(subscription, checkpoints, batch, takes_batches=True)
-    handle = getattr(subscriber, "handle", subscriber)
-    if not callable(handle):
-        raise TypeError(
-            f"A subscriber is a function, or has handle(event) or handle_batch(events); "
-            f"{type(subscriber).__name__} is and has neither."
-        )
-    return _Handler(subscription, checkpoints, lambda events: handle(events[0]))
-
-
 def is_connection_lost(error: BaseException) -> bool:
     """The database is away, which is no event's fault."""
     lost = getattr(error, "connection_invalidated", False)  # of SQLAlchemy's errors
     return isinstance(error, EventStoreConnectionError) or bool(lost)
 
 
-class _Handler:
-    """Calls a handler, and saves the checkpoint after each page."""
+class HandlerTarget:
+    """Calls a handler, and saves the checkpoint after each page. It does for any subscriber what
+    a CheckpointTrackingProjection does for itself."""
 
     def __init__(
         self,
@@ -78,6 +48,7 @@ class _Handler:
         return await self._checkpoints.get_position(self._name)
 
     async def advance(self, batch: Sequence[StoredEvent], after: Position | None) -> bool:
+        """May end early, if the subscription must halt."""
         try:
             await self._handle_all(batch)
         except HandlerFailedError:
@@ -143,3 +114,23 @@ class _Handler:
             if limit.expired():
                 raise TimeoutError(f"the handler took longer than {seconds:g} s") from error
             raise
+
+
+#: A subscriber with its checkpoint. A projection is one as it stands.
+Target = CheckpointTrackingProjection | HandlerTarget
+
+
+def target_of(subscription: Subscription, checkpoints: CheckpointRepository) -> Target:
+    """TypeError if the subscriber has nothing to call."""
+    subscriber = subscription.subscriber
+    if isinstance(subscriber, CheckpointTrackingProjection):
+        return subscriber
+    if callable(batch := getattr(subscriber, "handle_batch", None)):
+        return HandlerTarget(subscription, checkpoints, batch, takes_batches=True)
+    handle = getattr(subscriber, "handle", subscriber)
+    if not callable(handle):
+        raise TypeError(
+            f"A subscriber is a function, or has handle(event) or handle_batch(events); "
+            f"{type(subscriber).__name__} is and has neither."
+        )
+    return HandlerTarget(subscription, checkpoints, lambda events: handle(events[0]))

@@ -169,8 +169,12 @@ class Runner:
     async def _read_page(self) -> tuple[list[StoredEvent], UnreadableEventError | None]:
         """The next events, up to one that cannot be read."""
         page: list[StoredEvent] = []
-        options = self._config.page_after(
-            self._cursor_or_start, self._types, self._config.batch_size
+        options = ReadOptions(
+            from_position=self._cursor_or_start,
+            limit=self._config.batch_size,
+            tenant_id=self._config.tenant_id,
+            event_types=self._types,
+            aggregate_types=self._config.aggregate_types,
         )
         try:
             async for stored in self._event_store.read_all(options):
