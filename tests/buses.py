@@ -15,7 +15,7 @@ from eventsource.bus import (
 )
 from eventsource.events import EventRegistry
 
-FAST = RetryPolicy(max_retries=2, base_delay=0.01, max_delay=0.02)
+FAST = RetryPolicy(max_tries=3, first_delay_seconds=0.01, max_delay_seconds=0.02)
 
 
 def make_bus(

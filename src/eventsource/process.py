@@ -27,12 +27,11 @@ from eventsource.handlers import handles
 from eventsource.observability import Tracer
 from eventsource.projections.base import TenantFilter
 from eventsource.projections.declarative import DeclarativeProjection
-from eventsource.projections.retries import RetryPolicy
 from eventsource.repositories.checkpoint import CheckpointRepository
 from eventsource.repositories.dlq import DLQRepository
 from eventsource.repositories.timeouts import Timeout, TimeoutRepository
 from eventsource.stores.interface import EventStore
-from eventsource.types import Position
+from eventsource.types import Position, RetryPolicy
 
 
 class ProcessState(BaseModel):

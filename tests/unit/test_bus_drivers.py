@@ -2,11 +2,12 @@
 
 import subprocess
 import sys
+from uuid import uuid4
 
 import pytest
 
-from eventsource import BrokerNotAvailableError
-from eventsource.bus import RetryPolicy, kafka, rabbitmq, redis
+from eventsource import BrokerNotAvailableError, DomainEvent
+from eventsource.bus import InMemoryEventBus, RetryPolicy, kafka, rabbitmq, redis
 
 
 def test_importing_the_library_imports_no_driver() -> None:
@@ -31,19 +32,24 @@ def test_a_bus_without_its_driver_says_what_to_install(
         bus()
 
 
-@pytest.mark.parametrize(
-    "values", [{"max_retries": -1}, {"base_delay": -1.0}, {"base_delay": 2.0, "max_delay": 1.0}]
-)
-def test_a_senseless_retry_policy_is_refused(values: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match="max_delay"):
-        RetryPolicy(**values)
+class Ping(DomainEvent):
+    aggregate_type: str = "Host"
 
 
-def test_the_delay_doubles_up_to_its_limit() -> None:
-    retry = RetryPolicy(base_delay=1, max_delay=5)
-    delays = [retry.delay_before(number) for number in (1, 2, 3, 4, 5000)]
-    for delay, about in zip(delays, [1, 2, 4, 5, 5], strict=True):
-        assert about * 0.9 <= delay <= about * 1.1
+async def test_an_error_that_no_retry_cures_is_not_retried() -> None:
+    calls, errors = [], [TimeoutError("busy"), ValueError("nonsense")]
+
+    def broken(event: DomainEvent) -> None:
+        calls.append(event)
+        raise errors[len(calls) - 1]
+
+    policy = RetryPolicy(9, 0, retry_on=lambda error: not isinstance(error, ValueError))
+    bus = InMemoryEventBus(retry=policy)
+    bus.subscribe(Ping, broken)
+    await bus.publish([Ping(aggregate_id=uuid4())])
+    [letter] = await bus.get_dead_letters()
+    assert (len(calls), letter.attempts, bus.stats.handler_errors) == (2, 2, 2)
+    assert "nonsense" in letter.reason
 
 
 @pytest.mark.parametrize(

@@ -313,9 +313,13 @@ def test_delays_grow_and_bad_policies_are_refused() -> None:
     policy = RetryPolicy(first_delay_seconds=1, factor=3)
     assert 0.9 <= policy.delay_seconds(1) <= 1.1
     assert 8.1 <= policy.delay_seconds(3) <= 9.9
-    for bad in ({"max_tries": 0}, {"first_delay_seconds": -1}, {"factor": 0.5}, {"jitter": 2}):
-        with pytest.raises(ValueError, match=next(iter(bad))):
-            RetryPolicy(**bad)
+    capped = RetryPolicy(first_delay_seconds=1, max_delay_seconds=5)
+    for failures, about in {1: 1, 2: 2, 3: 4, 4: 5, 5000: 5}.items():
+        assert about * 0.9 <= capped.delay_seconds(failures) <= about * 1.1
+    bad = {"max_tries": 0, "first_delay_seconds": -1, "max_delay_seconds": -1, "factor": 0.5}
+    for name, value in {**bad, "jitter": 2}.items():
+        with pytest.raises(ValueError, match=name):
+            RetryPolicy(**{name: value})
 
 
 def test_jitter_spreads_the_delays() -> None:

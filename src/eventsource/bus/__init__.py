@@ -1,12 +1,12 @@
 """Event buses: one port, one file per broker. A broker's driver is imported when it is used."""
 
-from eventsource.bus.dispatch import RetryPolicy
 from eventsource.bus.interface import BusStats, EventBus
 from eventsource.bus.kafka import KAFKA_AVAILABLE, KafkaEventBus, KafkaEventBusConfig
 from eventsource.bus.memory import InMemoryEventBus
 from eventsource.bus.message import DeadLetter, Message
 from eventsource.bus.rabbitmq import RABBITMQ_AVAILABLE, RabbitMQEventBus, RabbitMQEventBusConfig
 from eventsource.bus.redis import REDIS_AVAILABLE, RedisEventBus, RedisEventBusConfig
+from eventsource.types import RetryPolicy
 
 __all__ = [
     "KAFKA_AVAILABLE",

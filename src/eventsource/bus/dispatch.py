@@ -3,37 +3,18 @@
 import asyncio
 import inspect
 import logging
-import random
 import threading
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from eventsource.events.base import DomainEvent
 from eventsource.protocols import AnyEventHandler
+from eventsource.types import RetryPolicy
 
 _log = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
-    """How often, and after how many seconds, a handler that failed is called again.
-
-    The delay doubles from `base_delay` up to `max_delay`, a tenth more or less. Later events wait
-    meanwhile: that is what keeps them in order.
-    """
-
-    max_retries: int = 3
-    base_delay: float = 0.1
-    max_delay: float = 10.0
-
-    def __post_init__(self) -> None:
-        if self.max_retries < 0 or self.base_delay < 0 or self.max_delay < self.base_delay:
-            raise ValueError(f"Retries and delays go from 0 up, max_delay from base_delay: {self}")
-
-    def delay_before(self, retry: int) -> float:
-        """Seconds to wait before this retry; the first is 1."""
-        delay: float = min(self.base_delay * 2 ** min(retry - 1, 60), self.max_delay)
-        return delay * random.uniform(0.9, 1.1)  # noqa: S311  (spreads load, keeps no secret)
+BUS_RETRIES: Final = RetryPolicy(max_tries=4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,23 +81,24 @@ class Dispatcher:
                 wanted.append(each)
         return wanted
 
-    async def dispatch(self, event: DomainEvent) -> tuple[list[Failure], int]:
-        """Run all handlers at once; retry those that fail. What failed to the end, and the errors
-        on the way."""
-        pending, errors = self.subscriptions_for(event), 0
-        for retry in range(self._retry.max_retries + 1):
-            if retry:
-                await asyncio.sleep(self._retry.delay_before(retry))
+    async def dispatch(self, event: DomainEvent) -> tuple[list[Failure], int, int]:
+        """Run all handlers at once, and those that fail again. What failed to the end, the errors
+        on the way, and how often handlers were tried."""
+        pending, lost, errors, tries = self.subscriptions_for(event), list[Failure](), 0, 0
+        while True:
+            tries += 1
             failures = await _run_all(pending, event)
             errors += len(failures)
-            if not failures:
-                break
-            pending = [failure.subscription for failure in failures]
-        return failures, errors
+            curable = [each for each in failures if self._may_be_tried_again(each.error, tries)]
+            lost += [each for each in failures if each not in curable]
+            if not curable:
+                return lost, errors, tries
+            pending = [each.subscription for each in curable]
+            await asyncio.sleep(self._retry.delay_seconds(tries))
 
-    @property
-    def attempts(self) -> int:
-        return self._retry.max_retries + 1
+    def _may_be_tried_again(self, error: BaseException, tries: int) -> bool:
+        curable = not isinstance(error, Exception) or self._retry.retry_on(error)
+        return curable and tries < self._retry.max_tries
 
 
 async def _run_all(subscriptions: Sequence[Subscription], event: DomainEvent) -> list[Failure]:

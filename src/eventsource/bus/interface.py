@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import uuid4
 
-from eventsource.bus.dispatch import Dispatcher, Failure, RetryPolicy
+from eventsource.bus.dispatch import BUS_RETRIES, Dispatcher, Failure
 from eventsource.bus.message import DeadLetter, Message, to_event, to_message
 from eventsource.events.base import DomainEvent
 from eventsource.events.registry import EventRegistry, default_registry
@@ -33,6 +33,7 @@ from eventsource.observability import (
     create_tracer,
 )
 from eventsource.protocols import AnyEventHandler, EventSubscriber
+from eventsource.types import RetryPolicy
 
 _log = logging.getLogger(__name__)
 
@@ -61,7 +62,7 @@ class EventBus(ABC):
     ) -> None:
         self.stats = BusStats()
         self._registry = event_registry or default_registry
-        self._dispatcher = Dispatcher(retry or RetryPolicy())
+        self._dispatcher = Dispatcher(retry or BUS_RETRIES)
         self._tracer = tracer or create_tracer(__name__, enable_tracing)
 
     def subscribe(self, event_class: type[DomainEvent], handler: AnyEventHandler) -> None:
@@ -148,13 +149,13 @@ class EventBus(ABC):
         with self._tracer.span(
             "eventsource.event_bus.handle", attributes, parent=dict(message.headers)
         ):
-            failures, errors = await self._dispatcher.dispatch(event)
+            failures, errors, tries = await self._dispatcher.dispatch(event)
         self.stats.handler_errors += errors
         if not failures:
             self.stats.events_handled += 1
             return None
         _log.error("%s becomes a dead letter: %s", event, _summary(failures))
-        return self._dead_letter(message, _summary(failures), self._dispatcher.attempts)
+        return self._dead_letter(message, _summary(failures), tries)
 
     def _dead_letter(self, message: Message, reason: str, attempts: int) -> DeadLetter:
         self.stats.dead_letters += 1

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
 from eventsource.bus.broker import BrokerEventBus, in_order_per_aggregate, text_headers
-from eventsource.bus.dispatch import RetryPolicy
+from eventsource.bus.dispatch import BUS_RETRIES
 from eventsource.bus.message import DeadLetter, Message
 from eventsource.events.registry import EventRegistry
 from eventsource.exceptions import (
@@ -17,6 +17,7 @@ from eventsource.exceptions import (
     EventBusError,
 )
 from eventsource.observability import Tracer
+from eventsource.types import RetryPolicy
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -37,7 +38,7 @@ class KafkaEventBusConfig:
     max_poll_records: int = 100  #: handled between two commits: the most that come again
     #: how long after its death a consumer's partitions go to the others; in milliseconds
     session_timeout_ms: int = 10_000
-    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    retry: RetryPolicy = BUS_RETRIES
     #: security_protocol, ssl_context, sasl_* and the like, for every client of aiokafka
     client_options: Mapping[str, Any] = field(default_factory=dict, repr=False)
     enable_tracing: bool = True

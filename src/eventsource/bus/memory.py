@@ -3,11 +3,11 @@
 from collections import deque
 from collections.abc import Sequence
 
-from eventsource.bus.dispatch import RetryPolicy
 from eventsource.bus.interface import EventBus
 from eventsource.bus.message import DeadLetter, Message
 from eventsource.events.base import DomainEvent
 from eventsource.observability import Tracer
+from eventsource.types import RetryPolicy
 
 # A handler that fails for ever must not fill the memory.
 _MOST_DEAD_LETTERS = 1_000

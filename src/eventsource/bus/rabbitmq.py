@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import NAMESPACE_OID, uuid5
 
 from eventsource.bus.broker import BrokerEventBus, in_order_per_aggregate, text_headers
-from eventsource.bus.dispatch import RetryPolicy
+from eventsource.bus.dispatch import BUS_RETRIES
 from eventsource.bus.message import DeadLetter, Message
 from eventsource.events.registry import EventRegistry
 from eventsource.exceptions import (
@@ -19,6 +19,7 @@ from eventsource.exceptions import (
     EventBusError,
 )
 from eventsource.observability import Tracer
+from eventsource.types import RetryPolicy
 
 if TYPE_CHECKING:
     from aio_pika.abc import (
@@ -49,7 +50,7 @@ class RabbitMQEventBusConfig:
     exchange_name: str = "events"
     consumer_group: str = "default"
     ssl_context: SSLContext | None = None  #: for an amqps URL
-    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    retry: RetryPolicy = BUS_RETRIES
     enable_tracing: bool = True
 
     @property

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 from eventsource.bus.broker import BrokerEventBus, text_headers
-from eventsource.bus.dispatch import RetryPolicy
+from eventsource.bus.dispatch import BUS_RETRIES
 from eventsource.bus.message import DeadLetter, Message
 from eventsource.events.registry import EventRegistry
 from eventsource.exceptions import BrokerNotAvailableError, EventBusConnectionError
 from eventsource.observability import Tracer
+from eventsource.types import RetryPolicy
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -38,7 +39,7 @@ class RedisEventBusConfig:
     batch_size: int = 100  #: most messages that one read fetches
     lease_seconds: float = 10.0  #: how long after its death another consumer takes over
     max_stream_length: int | None = None  #: drop the oldest events beyond it, read or not
-    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    retry: RetryPolicy = BUS_RETRIES
     enable_tracing: bool = True
 
     def __post_init__(self) -> None:

@@ -10,11 +10,7 @@ from eventsource.events.base import DomainEvent
 from eventsource.observability import Tracer
 from eventsource.projections.base import TenantFilter
 from eventsource.projections.declarative import DeclarativeProjection
-from eventsource.projections.retries import (
-    HandlerFailedError,
-    RetryPolicy,
-    raising_the_handlers_error,
-)
+from eventsource.projections.retries import HandlerFailedError, raising_the_handlers_error
 from eventsource.projections.transactions import (
     ReadModelDatabase,
     ReadModelSource,
@@ -22,7 +18,7 @@ from eventsource.projections.transactions import (
 )
 from eventsource.repositories.dlq import DLQRepository
 from eventsource.stores.interface import StoredEvent
-from eventsource.types import Position
+from eventsource.types import Position, RetryPolicy
 
 
 class DatabaseProjection(DeclarativeProjection):

@@ -1,40 +1,11 @@
-"""How often a handler is tried, and how its error is told from others."""
+"""How a handler's error is told from others. `RetryPolicy` is in `eventsource.types`."""
 
-import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
+from eventsource.types import RetryPolicy
 
-def _always(error: Exception) -> bool:
-    return True
-
-
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
-    """How often an event is tried, and how long to wait in between: the delay grows by `factor`
-    with each failure, give or take the share `jitter` of it, from 0 to 1. An error that `retry_on`
-    says no to is not tried again: another try cannot cure it."""
-
-    max_tries: int = 3
-    first_delay_seconds: float = 0.1
-    factor: float = 2.0
-    jitter: float = 0.1
-    retry_on: Callable[[Exception], bool] = _always
-
-    def __post_init__(self) -> None:
-        if self.max_tries < 1:
-            raise ValueError(f"max_tries must be 1 or more, not {self.max_tries}")
-        if self.first_delay_seconds < 0 or self.factor < 1:
-            raise ValueError("first_delay_seconds must be 0 or more and factor 1 or more")
-        if not 0 <= self.jitter <= 1:
-            raise ValueError(f"jitter must be from 0 to 1, not {self.jitter}")
-
-    def delay_seconds(self, failures: int) -> float:
-        """The wait after so many failures."""
-        delay = self.first_delay_seconds * self.factor ** (failures - 1)
-        spread = random.uniform(-self.jitter, self.jitter)  # noqa: S311  # spreads load, no secret
-        return delay * (1 + spread)
+__all__ = ["HandlerFailedError", "RetryPolicy", "raising_the_handlers_error"]
 
 
 class HandlerFailedError(Exception):

@@ -7,8 +7,7 @@ from uuid import UUID
 
 from eventsource.events.base import DomainEvent
 from eventsource.exceptions import SubscriptionConfigError
-from eventsource.projections.retries import RetryPolicy
-from eventsource.types import Position
+from eventsource.types import Position, RetryPolicy
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,6 @@ _log = logging.getLogger(__name__)
 _TROUBLE: Final = (EventStoreConnectionError, DatabaseError, DBAPIError)
 
 _FIRST_LOOK_SECONDS: Final = 0.02
-_LONGEST_WAIT_SECONDS: Final = 30.0
 
 
 Report = Callable[[Subscription, Exception], Awaitable[None]]
@@ -116,7 +115,7 @@ class Runner:
     async def _wait_out(self, error: Exception, troubles: int) -> None:
         subscription = self._subscription
         subscription.trouble = error
-        seconds = min(self._config.retry.delay_seconds(min(troubles, 20)), _LONGEST_WAIT_SECONDS)
+        seconds = self._config.retry.delay_seconds(troubles)
         _log.warning("%s waits for %.1f s: %s", subscription.name, seconds, error)
         await self._report(subscription, error)
         await subscription.has_to_halt_within(seconds)

@@ -25,7 +25,7 @@ class _Carrier:
 
 
 async def _check_letters(replay_all: Answer) -> None:
-    bus = InMemoryEventBus(retry=RetryPolicy(max_retries=0))
+    bus = InMemoryEventBus(retry=RetryPolicy(max_tries=1))
     events = [OrderShipped(aggregate_id=uuid4(), tracking_number="T") for _ in range(5)]
     orders = [event.aggregate_id for event in events]
     carrier = _Carrier(set(orders))
