@@ -10,7 +10,7 @@ of Garcia-Molina and Salem, "Sagas" (1987).
 from collections.abc import Callable
 from datetime import UTC, datetime
 from operator import methodcaller
-from typing import Any, TypeVar
+from typing import Any, TypeVar, Unpack
 
 from pydantic import BaseModel
 
@@ -24,8 +24,7 @@ from eventsource.events.timeouts import (
     TimeoutEvent,
 )
 from eventsource.handlers import handles
-from eventsource.observability import Tracer
-from eventsource.projections.base import TenantFilter
+from eventsource.projections.base import ProjectionOptions
 from eventsource.projections.declarative import DeclarativeProjection
 from eventsource.repositories.checkpoint import CheckpointRepository
 from eventsource.repositories.dlq import DLQRepository
@@ -121,18 +120,9 @@ class ProcessManager(DeclarativeProjection):
         retry_policy: RetryPolicy | None = None,
         *,
         clock: Callable[[], datetime] = _utc_now,
-        tenant_filter: TenantFilter = None,
-        tracer: Tracer | None = None,
-        enable_tracing: bool = False,
+        **options: Unpack[ProjectionOptions],
     ) -> None:
-        super().__init__(
-            checkpoint_repo,
-            dlq_repo,
-            retry_policy,
-            tenant_filter=tenant_filter,
-            tracer=tracer,
-            enable_tracing=enable_tracing,
-        )
+        super().__init__(checkpoint_repo, dlq_repo, retry_policy, **options)
         self.processes = processes
         self._pending = timeouts
         self._clock = clock

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypedDict, TypeVar
 from uuid import UUID
 
 from eventsource.events.base import DomainEvent
@@ -32,6 +32,14 @@ TenantFilter = UUID | Callable[[], UUID | None] | None
 
 # A context variable, because events of one projection may be handled by several tasks.
 _replaying: ContextVar[bool] = ContextVar("replaying", default=False)
+
+
+class ProjectionOptions(TypedDict, total=False):
+    """What every projection takes by name."""
+
+    tenant_filter: TenantFilter
+    tracer: Tracer | None
+    enable_tracing: bool
 
 
 class CheckpointTrackingProjection(ABC):

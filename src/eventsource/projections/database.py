@@ -3,16 +3,14 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Unpack
 from uuid import UUID
 
 from eventsource.events.base import DomainEvent
-from eventsource.observability import Tracer
-from eventsource.projections.base import TenantFilter
+from eventsource.projections.base import ProjectionOptions
 from eventsource.projections.declarative import DeclarativeProjection
 from eventsource.projections.retries import HandlerFailedError, raising_the_handlers_error
 from eventsource.projections.transactions import (
-    ReadModelDatabase,
     ReadModelSource,
     read_model_database,
 )
@@ -48,20 +46,10 @@ class DatabaseProjection(DeclarativeProjection):
         database: ReadModelSource,
         dlq_repo: DLQRepository | None = None,
         retry_policy: RetryPolicy | None = None,
-        *,
-        tenant_filter: TenantFilter = None,
-        tracer: Tracer | None = None,
-        enable_tracing: bool = False,
+        **options: Unpack[ProjectionOptions],
     ) -> None:
-        self.database: ReadModelDatabase = read_model_database(database)
-        super().__init__(
-            self.database.checkpoints(),
-            dlq_repo,
-            retry_policy,
-            tenant_filter=tenant_filter,
-            tracer=tracer,
-            enable_tracing=enable_tracing,
-        )
+        self.database = read_model_database(database)
+        super().__init__(self.database.checkpoints(), dlq_repo, retry_policy, **options)
         self._schema: str | None = None
 
     async def create_tables(self, transaction: Any) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from typing import Any, Protocol
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_sessionmaker
@@ -21,34 +21,9 @@ Row = Any
 ReadModelSource = AsyncEngine | async_sessionmaker[AsyncSession] | SQLiteDatabase
 
 
-class ReadModelDatabase(Protocol):
+class PostgreSQLReadModels:
     """Where read models and their checkpoints are kept together."""
 
-    def transaction(self, joined: Any = None) -> AbstractAsyncContextManager[Any]:
-        """What handlers get; it commits at the end of the block and is undone by any exception.
-        With `joined` the block is a part of that transaction, undone by itself."""
-        ...
-
-    def checkpoints(self, transaction: Any = None) -> CheckpointRepository: ...
-
-    async def fetch(self, transaction: Any, statement: str, *arguments: Any) -> list[Row]: ...
-
-    async def lock(self, transaction: Any, name: str, *, shared: bool = False) -> None:
-        """Wait until no other transaction holds this name, and hold it to the end; those that
-        share it hold it together."""
-        ...
-
-    async def known_events(self, transaction: Any, event_ids: Sequence[UUID]) -> set[UUID]:
-        """Those of the events that are stored already."""
-        ...
-
-
-def read_model_database(source: ReadModelSource) -> ReadModelDatabase:
-    """TypeError for anything but a SQLiteDatabase or an asyncpg engine or session factory."""
-    return _SQLite(source) if isinstance(source, SQLiteDatabase) else PostgreSQLReadModels(source)
-
-
-class PostgreSQLReadModels:
     def __init__(self, source: AsyncEngine | async_sessionmaker[AsyncSession]) -> None:
         AsyncpgPool(source)  # explains what it cannot use
         self._engine = source if isinstance(source, AsyncEngine) else source.kw["bind"]
@@ -57,6 +32,8 @@ class PostgreSQLReadModels:
     async def transaction(
         self, joined: AsyncConnection | AsyncSession | None = None
     ) -> AsyncIterator[AsyncConnection]:
+        """What handlers get; it commits at the end of the block and is undone by any exception.
+        With `joined` the block is a part of that transaction, undone by itself."""
         if joined is not None:
             part = await joined.connection() if isinstance(joined, AsyncSession) else joined
             async with part.begin_nested():
@@ -73,13 +50,15 @@ class PostgreSQLReadModels:
             async with connection.begin():
                 yield connection
 
-    def checkpoints(self, transaction: AsyncConnection | None = None) -> CheckpointRepository:
+    def checkpoints(self, transaction: Any = None) -> CheckpointRepository:
         return PostgreSQLCheckpointRepository(transaction or self._engine)
 
     async def fetch(self, transaction: Any, statement: str, *arguments: Any) -> list[Row]:
         return await executor_for(transaction).fetch(statement, *arguments)
 
     async def lock(self, transaction: Any, name: str, *, shared: bool = False) -> None:
+        """Wait until no other transaction holds this name, and hold it to the end; those that
+        share it hold it together."""
         kind = "_shared" if shared else ""
         await self.fetch(
             transaction,
@@ -88,14 +67,15 @@ class PostgreSQLReadModels:
         )
 
     async def known_events(self, transaction: Any, event_ids: Sequence[UUID]) -> set[UUID]:
+        """Those of the events that are stored already."""
         rows = await self.fetch(
             transaction, "SELECT event_id FROM events WHERE event_id = ANY($1)", list(event_ids)
         )
         return {row["event_id"] for row in rows}
 
 
-class _SQLite:
-    """A write transaction of SQLite is alone in its database, so there is nothing to lock."""
+class SQLiteReadModels:
+    """The same on SQLite, where a write transaction is alone: there is nothing to lock."""
 
     def __init__(self, database: SQLiteDatabase) -> None:
         self._database = database
@@ -105,13 +85,12 @@ class _SQLite:
     ) -> AbstractAsyncContextManager[SQLiteTransaction]:
         return self._database.transaction(joined)
 
-    def checkpoints(self, transaction: SQLiteTransaction | None = None) -> CheckpointRepository:
+    def checkpoints(self, transaction: Any = None) -> CheckpointRepository:
         return SQLiteCheckpointRepository(transaction or self._database)
 
-    async def fetch(
-        self, transaction: SQLiteTransaction, statement: str, *arguments: Any
-    ) -> list[Row]:
-        return await transaction.fetch(statement.replace("$", "?"), *arguments)
+    async def fetch(self, transaction: Any, statement: str, *arguments: Any) -> list[Row]:
+        rows: list[Row] = await transaction.fetch(statement, *arguments)
+        return rows
 
     async def lock(self, transaction: Any, name: str, *, shared: bool = False) -> None:
         await asyncio.sleep(0)
@@ -122,3 +101,13 @@ class _SQLite:
         known = "SELECT event_id FROM events WHERE event_id = ?"
         rows = [await transaction.fetchrow(known, event_id) for event_id in event_ids]
         return {UUID(row["event_id"]) for row in rows if row is not None}
+
+
+ReadModelDatabase = PostgreSQLReadModels | SQLiteReadModels
+
+
+def read_model_database(source: ReadModelSource) -> ReadModelDatabase:
+    """TypeError for anything but a SQLiteDatabase or an asyncpg engine or session factory."""
+    if isinstance(source, SQLiteDatabase):
+        return SQLiteReadModels(source)
+    return PostgreSQLReadModels(source)
