@@ -8,6 +8,10 @@ from uuid import UUID
 class EventSourceError(Exception):
     """Base class: `except EventSourceError` catches whatever this library raises on purpose."""
 
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
     def __reduce__(self) -> tuple[Any, ...]:
         # The default calls cls(*args) with the message, which no subclass here accepts.
         return _unpickle, (type(self), self.args, self.__dict__.copy())
@@ -24,10 +28,6 @@ def _unpickle(
 
 class EventStoreError(EventSourceError):
     """The event store could not do what it was asked; nothing was stored."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message)
-        self.message = message
 
 
 class EventStoreConnectionError(EventStoreError):
@@ -160,10 +160,6 @@ class EventVersionError(EventSourceError):
 
 class EventBusError(EventSourceError):
     """The event bus could not do what it was asked."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message)
-        self.message = message
 
 
 class EventBusConnectionError(EventBusError, ConnectionError):
@@ -333,10 +329,6 @@ class ProjectionLagError(EventSourceError, TimeoutError):
 class SubscriptionError(EventSourceError):
     """A subscription or its manager could not do what it was asked."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message)
-        self.message = message
-
 
 class SubscriptionConfigError(SubscriptionError, ValueError):
     """A setting that cannot work; the message names it."""
@@ -392,10 +384,6 @@ class StreamClosedError(EventSourceError):
 
 class SnapshotError(EventSourceError):
     """A snapshot could not be taken, stored or used. The events are not affected."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message)
-        self.message = message
 
 
 class SnapshotDeserializationError(SnapshotError):

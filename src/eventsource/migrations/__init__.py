@@ -116,3 +116,19 @@ def get_alembic_template(name: str = "all_tables") -> str:
     text = (_TEMPLATES / "alembic" / "revision.py.template").read_text(encoding="utf-8")
     schema = "all" if name == "all_tables" else name
     return text.replace("{schema}", schema).replace("{name}", name)
+
+
+__all__ = [
+    "ALL_TEMPLATES",
+    "SCHEMA_VERSION",
+    "get_alembic_template",
+    "get_schema",
+    "get_statements",
+    "get_template_path",
+    "join_templates",
+    "list_alembic_templates",
+    "list_backends",
+    "list_schemas",
+    "schema_version_problem",
+    "write_joined_schemas",
+]

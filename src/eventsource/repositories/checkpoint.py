@@ -140,14 +140,10 @@ def _checkpoint(row: Row) -> CheckpointData:
     return record(CheckpointData, row, position=position)
 
 
-class InMemoryCheckpointRepository(InMemoryRepository, CheckpointRepository):
-    """For tests and first steps. Safe under concurrent tasks and threads."""
+class InMemoryCheckpointRepository(InMemoryRepository, CheckpointRepository): ...
 
 
-class SQLiteCheckpointRepository(SQLiteRepository, CheckpointRepository):
-    """On a SQLiteDatabase, which you open and close, or in a transaction of one."""
+class SQLiteCheckpointRepository(SQLiteRepository, CheckpointRepository): ...
 
 
-class PostgreSQLCheckpointRepository(PostgreSQLRepository, CheckpointRepository):
-    """On an engine or session factory each call is a transaction of its own; on a connection or
-    session it joins the caller's."""
+class PostgreSQLCheckpointRepository(PostgreSQLRepository, CheckpointRepository): ...

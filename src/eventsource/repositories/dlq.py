@@ -205,14 +205,10 @@ def _entry(row: Row) -> DLQEntry:
     return record(DLQEntry, row, event_data=json.loads(row["event_data"]))
 
 
-class InMemoryDLQRepository(InMemoryRepository, DLQRepository):
-    """For tests and first steps. Safe under concurrent tasks and threads."""
+class InMemoryDLQRepository(InMemoryRepository, DLQRepository): ...
 
 
-class SQLiteDLQRepository(SQLiteRepository, DLQRepository):
-    """On a SQLiteDatabase, which you open and close, or in a transaction of one."""
+class SQLiteDLQRepository(SQLiteRepository, DLQRepository): ...
 
 
-class PostgreSQLDLQRepository(PostgreSQLRepository, DLQRepository):
-    """On an engine or session factory each call is a transaction of its own; on a connection or
-    session it joins the caller's."""
+class PostgreSQLDLQRepository(PostgreSQLRepository, DLQRepository): ...

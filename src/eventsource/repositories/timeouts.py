@@ -64,10 +64,7 @@ class InMemoryTimeoutRepository(InMemoryRepository, TimeoutRepository):
     """For tests and first steps: its time-outs do not survive the process that set them."""
 
 
-class SQLiteTimeoutRepository(SQLiteRepository, TimeoutRepository):
-    """On a SQLiteDatabase, which you open and close, or in a transaction of one."""
+class SQLiteTimeoutRepository(SQLiteRepository, TimeoutRepository): ...
 
 
-class PostgreSQLTimeoutRepository(PostgreSQLRepository, TimeoutRepository):
-    """On an engine or session factory each call is a transaction of its own; on a connection or
-    session it joins the caller's."""
+class PostgreSQLTimeoutRepository(PostgreSQLRepository, TimeoutRepository): ...

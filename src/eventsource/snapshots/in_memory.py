@@ -4,5 +4,4 @@ from eventsource.repositories.sql import InMemoryRepository
 from eventsource.snapshots.sql import SQLSnapshotStore
 
 
-class InMemorySnapshotStore(InMemoryRepository, SQLSnapshotStore):
-    """For tests and first steps. Safe under concurrent tasks and threads."""
+class InMemorySnapshotStore(InMemoryRepository, SQLSnapshotStore): ...
