@@ -157,9 +157,6 @@ from eventsource.projections.rebuild import (
     rebuild_blue_green as rebuild_blue_green,
     rebuild_in_place as rebuild_in_place,
 )
-from eventsource.projections.retries import (
-    RetryPolicy as RetryPolicy,
-)
 from eventsource.repositories.checkpoint import (
     CheckpointData as CheckpointData,
     CheckpointRepository as CheckpointRepository,
@@ -201,6 +198,9 @@ from eventsource.repositories.timeouts import (
     PostgreSQLTimeoutRepository as PostgreSQLTimeoutRepository,
     SQLiteTimeoutRepository as SQLiteTimeoutRepository,
     TimeoutRepository as TimeoutRepository,
+)
+from eventsource.retries import (
+    RetryPolicy as RetryPolicy,
 )
 from eventsource.snapshots.in_memory import (
     InMemorySnapshotStore as InMemorySnapshotStore,

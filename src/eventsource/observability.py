@@ -25,7 +25,6 @@ TRACE_KEY: Final = "trace"
 
 Attributes = Mapping[str, str | int | float | bool]
 
-
 _NO_SPAN: Final = nullcontext()
 
 

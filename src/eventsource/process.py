@@ -29,8 +29,9 @@ from eventsource.projections.declarative import DeclarativeProjection
 from eventsource.repositories.checkpoint import CheckpointRepository
 from eventsource.repositories.dlq import DLQRepository
 from eventsource.repositories.timeouts import Timeout, TimeoutRepository
+from eventsource.retries import RetryPolicy
 from eventsource.stores.interface import EventStore
-from eventsource.types import Position, RetryPolicy
+from eventsource.types import Position
 
 
 class ProcessState(BaseModel):

@@ -33,6 +33,7 @@ TITLES = {
 BELONGS = {
     "handlers": "events",
     "notifications": "stores",
+    "retries": "projections",
     "sqlite_database": "stores",
     "type_conversion": "events",
     "types": "stores",

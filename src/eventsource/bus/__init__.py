@@ -6,7 +6,7 @@ from eventsource.bus.memory import InMemoryEventBus
 from eventsource.bus.message import DeadLetter, Message
 from eventsource.bus.rabbitmq import RABBITMQ_AVAILABLE, RabbitMQEventBus, RabbitMQEventBusConfig
 from eventsource.bus.redis import REDIS_AVAILABLE, RedisEventBus, RedisEventBusConfig
-from eventsource.types import RetryPolicy
+from eventsource.retries import RetryPolicy
 
 __all__ = [
     "KAFKA_AVAILABLE",

@@ -10,7 +10,7 @@ from typing import Final
 
 from eventsource.events.base import DomainEvent
 from eventsource.protocols import AnyEventHandler
-from eventsource.types import RetryPolicy
+from eventsource.retries import RetryPolicy
 
 _log = logging.getLogger(__name__)
 

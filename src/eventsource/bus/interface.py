@@ -33,7 +33,7 @@ from eventsource.observability import (
     create_tracer,
 )
 from eventsource.protocols import AnyEventHandler, EventSubscriber
-from eventsource.types import RetryPolicy
+from eventsource.retries import RetryPolicy
 
 _log = logging.getLogger(__name__)
 

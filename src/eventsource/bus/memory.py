@@ -7,7 +7,7 @@ from eventsource.bus.interface import EventBus
 from eventsource.bus.message import DeadLetter, Message
 from eventsource.events.base import DomainEvent
 from eventsource.observability import Tracer
-from eventsource.types import RetryPolicy
+from eventsource.retries import RetryPolicy
 
 # A handler that fails for ever must not fill the memory.
 _MOST_DEAD_LETTERS = 1_000

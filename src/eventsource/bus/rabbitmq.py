@@ -19,7 +19,7 @@ from eventsource.exceptions import (
     EventBusError,
 )
 from eventsource.observability import Tracer
-from eventsource.types import RetryPolicy
+from eventsource.retries import RetryPolicy
 
 if TYPE_CHECKING:
     from aio_pika.abc import (

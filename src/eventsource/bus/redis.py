@@ -16,7 +16,7 @@ from eventsource.bus.message import DeadLetter, Message
 from eventsource.events.registry import EventRegistry
 from eventsource.exceptions import BrokerNotAvailableError, EventBusConnectionError
 from eventsource.observability import Tracer
-from eventsource.types import RetryPolicy
+from eventsource.retries import RetryPolicy
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis

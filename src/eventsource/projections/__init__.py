@@ -6,7 +6,7 @@ from eventsource.projections.database import DatabaseProjection
 from eventsource.projections.declarative import DeclarativeProjection
 from eventsource.projections.inline import InlineEventStore
 from eventsource.projections.rebuild import rebuild_blue_green, rebuild_in_place
-from eventsource.projections.retries import RetryPolicy
+from eventsource.retries import RetryPolicy
 
 __all__ = [
     "CheckpointTrackingProjection",

@@ -19,11 +19,11 @@ from eventsource.observability import (
     create_tracer,
     trace_of,
 )
-from eventsource.projections.retries import HandlerFailedError, raising_the_handlers_error
 from eventsource.repositories.checkpoint import CheckpointRepository, InMemoryCheckpointRepository
 from eventsource.repositories.dlq import DLQRepository
+from eventsource.retries import HandlerFailedError, RetryPolicy, raising_the_handlers_error
 from eventsource.stores.interface import EventStore, ReadOptions, StoredEvent
-from eventsource.types import Position, RetryPolicy
+from eventsource.types import Position
 
 _log = logging.getLogger(__name__)
 

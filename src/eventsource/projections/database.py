@@ -9,14 +9,14 @@ from uuid import UUID
 from eventsource.events.base import DomainEvent
 from eventsource.projections.base import ProjectionOptions
 from eventsource.projections.declarative import DeclarativeProjection
-from eventsource.projections.retries import HandlerFailedError, raising_the_handlers_error
 from eventsource.projections.transactions import (
     ReadModelSource,
     read_model_database,
 )
 from eventsource.repositories.dlq import DLQRepository
+from eventsource.retries import HandlerFailedError, RetryPolicy, raising_the_handlers_error
 from eventsource.stores.interface import StoredEvent
-from eventsource.types import Position, RetryPolicy
+from eventsource.types import Position
 
 
 class DatabaseProjection(DeclarativeProjection):

@@ -8,8 +8,8 @@ from eventsource.backoff import back_off
 from eventsource.events.base import DomainEvent
 from eventsource.exceptions import ProjectionError
 from eventsource.projections.database import DatabaseProjection
-from eventsource.projections.retries import HandlerFailedError
 from eventsource.projections.transactions import ReadModelDatabase
+from eventsource.retries import HandlerFailedError
 from eventsource.stores.interface import AppendResult, EventStore
 from eventsource.stores.wrapper import EventStoreWrapper
 

@@ -8,9 +8,9 @@ from typing import Any
 from eventsource.exceptions import DatabaseError, ProjectionError
 from eventsource.projections.base import CheckpointTrackingProjection, read_batch
 from eventsource.projections.database import DatabaseProjection, quoted
-from eventsource.projections.retries import HandlerFailedError
 from eventsource.projections.transactions import PostgreSQLReadModels
 from eventsource.repositories.checkpoint import CheckpointRepository
+from eventsource.retries import HandlerFailedError
 from eventsource.stores.interface import EventStore
 from eventsource.types import Position
 

@@ -1,6 +1,6 @@
 """Subscribers that follow the log: catch up, then live, paused, stopped, led by one process."""
 
-from eventsource.projections.retries import RetryPolicy
+from eventsource.retries import RetryPolicy
 from eventsource.subscriptions.config import SubscriptionConfig
 from eventsource.subscriptions.health import (
     ManagerHealth,

@@ -7,7 +7,8 @@ from uuid import UUID
 
 from eventsource.events.base import DomainEvent
 from eventsource.exceptions import SubscriptionConfigError
-from eventsource.types import Position, RetryPolicy
+from eventsource.retries import RetryPolicy
+from eventsource.types import Position
 
 
 @dataclass(frozen=True, slots=True)

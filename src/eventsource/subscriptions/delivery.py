@@ -9,8 +9,8 @@ from uuid import UUID
 from eventsource.events.base import DomainEvent
 from eventsource.exceptions import EventStoreConnectionError
 from eventsource.projections.base import CheckpointTrackingProjection
-from eventsource.projections.retries import HandlerFailedError
 from eventsource.repositories.checkpoint import CheckpointRepository
+from eventsource.retries import HandlerFailedError
 from eventsource.stores.interface import StoredEvent
 from eventsource.subscriptions.subscription import Subscription
 from eventsource.types import Position

@@ -19,8 +19,8 @@ from eventsource.exceptions import (
     UnreadableEventError,
 )
 from eventsource.observability import ATTR_EVENT_COUNT, Tracer
-from eventsource.projections.retries import HandlerFailedError
 from eventsource.repositories.dlq import DLQRepository
+from eventsource.retries import HandlerFailedError
 from eventsource.stores.interface import EventStore, ReadDirection, ReadOptions, StoredEvent
 from eventsource.subscriptions.config import type_names
 from eventsource.subscriptions.delivery import Target, is_connection_lost
