@@ -141,12 +141,12 @@ class ProcessManager(DeclarativeProjection):
             await self._pending.remove(one.event_id)
         return len(due)
 
-    async def _catch_up(
-        self, event_store: EventStore, batch_size: int, until: Position | None = None
+    async def catch_up(
+        self, event_store: EventStore, *, batch_size: int = 500, until: Position | None = None
     ) -> int:
-        done = await super()._catch_up(event_store, batch_size, until)
+        done = await super().catch_up(event_store, batch_size=batch_size, until=until)
         while await self.deliver_timeouts():
-            done += await super()._catch_up(event_store, batch_size, until)
+            done += await super().catch_up(event_store, batch_size=batch_size, until=until)
         return done
 
     def _is_for_us(self, event: DomainEvent) -> bool:

@@ -1,14 +1,7 @@
-"""Small values and aliases used everywhere."""
+"""Small values used everywhere."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Self
-from uuid import UUID
-
-AggregateId = UUID
-EventId = UUID
-TenantId = UUID | None
-CorrelationId = UUID
-CausationId = UUID | None
 
 
 @dataclass(frozen=True, order=True, slots=True)

@@ -113,18 +113,16 @@ class CheckpointTrackingProjection(ABC):
                 if await self.advance([event], after):
                     return
 
-    async def catch_up(self, event_store: EventStore, *, batch_size: int = 500) -> int:
-        """Process what the feed holds after the checkpoint; returns how many events that were.
+    async def catch_up(
+        self, event_store: EventStore, *, batch_size: int = 500, until: Position | None = None
+    ) -> int:
+        """Process what the feed holds after the checkpoint, or no further than `until`; returns how
+        many events that were.
 
         Stops at an event that fails, which then is in the dead letters, and raises the handler's
         error; or at one that cannot be read, with UnreadableEventError. The events before it are
         done.
         """
-        return await self._catch_up(event_store, batch_size)
-
-    async def _catch_up(
-        self, event_store: EventStore, batch_size: int, until: Position | None = None
-    ) -> int:
         done = 0
         while True:
             after = await self.get_position()
@@ -280,14 +278,8 @@ class CheckpointTrackingProjection(ABC):
         if self._dlq_repo is None:
             return
         try:
-            await self._dlq_repo.add_failed_event(
-                event.event_id,
-                self.projection_name,
-                event.event_type,
-                event.to_dict(),
-                error,
-                tries,
-            )
+            place = event.event_id, self.projection_name, event.event_type
+            await self._dlq_repo.add_failed_event(*place, event.to_dict(), error, tries)
         except Exception:  # noqa: BLE001  # a second error must not hide the first
             # The handler's error is on its way to the caller and says more.
             _log.exception("%s could not file event %s", self.projection_name, event.event_id)

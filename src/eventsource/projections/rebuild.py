@@ -92,7 +92,9 @@ class _Rebuild:
         for attempt in range(1, _MOST_ATTEMPTS + 1):
             for _ in range(_PASSES):
                 goal = await self._goal(self._database.checkpoints())
-                await self._copy._catch_up(self._event_store, self._batch_size, goal)
+                await self._copy.catch_up(
+                    self._event_store, batch_size=self._batch_size, until=goal
+                )
             if await self._switch():
                 return
             await asyncio.sleep(random.uniform(0, 0.05 * attempt))  # noqa: S311
