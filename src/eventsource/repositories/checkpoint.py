@@ -11,6 +11,7 @@ from eventsource.repositories.sql import (
     Row,
     SQLiteRepository,
     SQLRepository,
+    as_uuid,
     check_event_id,
     now,
     record,
@@ -85,7 +86,8 @@ class CheckpointRepository(SQLRepository):
 
     async def get_checkpoint(self, projection_name: str) -> UUID | None:
         """The id of the event at the position; without one, of the last event processed."""
-        return (await self._get(projection_name)).last_event_id
+        rows = await self._fetch(_GET, projection_name)
+        return as_uuid(rows[0]["last_event_id"]) if rows else None
 
     async def update_checkpoint(
         self, projection_name: str, event_id: UUID, event_type: str, *, transaction: Any = None
@@ -97,7 +99,8 @@ class CheckpointRepository(SQLRepository):
         await self._fetch(_UPDATE, *values, transaction=transaction)
 
     async def get_position(self, subscription_id: str) -> Position | None:
-        return (await self._get(subscription_id)).position
+        rows = await self._fetch(_GET, subscription_id)
+        return _position(rows[0]) if rows else None
 
     async def save_position(
         self,
@@ -125,19 +128,15 @@ class CheckpointRepository(SQLRepository):
 
     async def get_all_checkpoints(self) -> list[CheckpointData]:
         """Sorted by name."""
-        found = map(_checkpoint, await self._fetch(_GET_ALL))
+        rows = await self._fetch(_GET_ALL)
+        found = [record(CheckpointData, row, position=_position(row)) for row in rows]
         # Databases sort names by their own rules; these are the same everywhere.
         return sorted(found, key=lambda checkpoint: checkpoint.projection_name)
 
-    async def _get(self, name: str) -> CheckpointData:
-        rows = await self._fetch(_GET, name)
-        return _checkpoint(rows[0]) if rows else CheckpointData(name)
 
-
-def _checkpoint(row: Row) -> CheckpointData:
+def _position(row: Row) -> Position | None:
     sequence = row["global_position"]
-    position = None if sequence is None else Position(row["transaction_id"] or 0, sequence)
-    return record(CheckpointData, row, position=position)
+    return None if sequence is None else Position(row["transaction_id"] or 0, sequence)
 
 
 class InMemoryCheckpointRepository(InMemoryRepository, CheckpointRepository): ...

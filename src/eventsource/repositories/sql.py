@@ -2,10 +2,11 @@
 
 import sqlite3
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, get_args
 from uuid import UUID
 
@@ -160,20 +161,19 @@ def seconds_long(seconds: float) -> timedelta:
 
 def record(cls: type[T], row: Row, **known: Any) -> T:
     """The dataclass of a row whose columns are named like its fields, apart from those `known`."""
-    return cls(
-        **known,
-        **{
-            one.name: _typed(row[one.name], (one.type, *get_args(one.type)))
-            for one in fields(cls)
-            if one.name not in known
-        },
-    )
+    columns = _columns(cls).items()
+    return cls(**known, **{name: read(row[name]) for name, read in columns if name not in known})
 
 
-def _typed(value: Any, kinds: Sequence[Any]) -> Any:
-    if UUID in kinds:
-        return as_uuid(value)
-    return as_time(value) if datetime in kinds else value
+@cache
+def _columns(cls: type[T]) -> dict[str, Callable[[Any], Any]]:
+    """How each column becomes a field."""
+    readers = {UUID: as_uuid, datetime: as_time}
+    kinds = {one.name: (one.type, *get_args(one.type)) for one in fields(cls)}
+    return {
+        name: next((readers[kind] for kind in each if kind in readers), lambda value: value)
+        for name, each in kinds.items()
+    }
 
 
 def check_event_id(event_id: object) -> None:
