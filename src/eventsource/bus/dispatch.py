@@ -89,11 +89,14 @@ class Dispatcher:
             tries += 1
             failures = await _run_all(pending, event)
             errors += len(failures)
-            curable = [each for each in failures if self._may_be_tried_again(each.error, tries)]
-            lost += [each for each in failures if each not in curable]
-            if not curable:
+            pending = []
+            for each in failures:
+                if self._may_be_tried_again(each.error, tries):
+                    pending.append(each.subscription)
+                else:
+                    lost.append(each)
+            if not pending:
                 return lost, errors, tries
-            pending = [each.subscription for each in curable]
             await asyncio.sleep(self._retry.delay_seconds(tries))
 
     def _may_be_tried_again(self, error: BaseException, tries: int) -> bool:
