@@ -114,3 +114,19 @@ def test_lag_is_zero_at_the_end_and_never_before() -> None:
 def test_a_leader_that_never_waits_is_refused(setting: str) -> None:
     with pytest.raises(ValueError, match=setting):
         PostgreSQLLeader(None, "x", **{setting: 0})
+
+
+async def test_candidates_ask_about_as_often_as_they_were_told_and_not_all_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pauses: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    leader = PostgreSQLLeader(None, "x", retry_seconds=100)
+    for _ in range(200):
+        await leader._pause()
+    assert 80 <= min(pauses) < 90
+    assert 110 < max(pauses) <= 120
