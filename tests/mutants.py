@@ -168,12 +168,16 @@ def begin(program: Path, settings: Path, session: Path, sample: int, seed: int) 
 def inside(settings: Path) -> dict:
     """How a program is run in the clone, with the clone's library."""
     clone = settings.parent / "clone"
-    own = {"PYTHONPATH": str(clone / "src")}
+    # Half of pytest's start are plug-ins for other tests.
+    own = {"PYTHONPATH": str(clone / "src"), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     return {"cwd": clone, "env": os.environ | own, "stdout": subprocess.DEVNULL}
 
 
 def command(tests: str) -> list[str]:
-    options = f"-x -q -p no:cacheprovider --timeout={TEST_SECONDS}"
+    options = (
+        "-x -q -o addopts=--import-mode=importlib -p no:cacheprovider -p pytest_asyncio.plugin "
+        f"-p pytest_timeout --timeout={TEST_SECONDS}"
+    )
     return [sys.executable, "-m", "pytest", *shlex.split(f"{options} {tests}")]
 
 
