@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from operator import itemgetter
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 from uuid import UUID, uuid4
 
 from eventsource.events.base import DomainEvent
@@ -33,8 +33,7 @@ PENDING, FAILED = "pending", "failed"
 _EVERYTHING = 2**62
 
 
-@dataclass(frozen=True, slots=True)
-class OutboxEntry:
+class OutboxEntry(NamedTuple):
     """One event to publish. `event_data` is the JSON text of the whole event; `status` is pending,
     published, or failed for an entry that waits for you to decide."""
 
@@ -179,10 +178,10 @@ class _SQLOutboxRepository(SQLRepository):
         await self._fetch(sql.REQUEUE, entry_id)
 
     async def get_pending_events(self, limit: int = 100) -> list[OutboxEntry]:
-        return [_entry(row) for row in await self._fetch(sql.WITH_STATUS, PENDING, limit)]
+        return self._entries(await self._fetch(sql.WITH_STATUS, PENDING, limit))
 
     async def get_failed_events(self, limit: int = 100) -> list[OutboxEntry]:
-        return [_entry(row) for row in await self._fetch(sql.WITH_STATUS, FAILED, limit)]
+        return self._entries(await self._fetch(sql.WITH_STATUS, FAILED, limit))
 
     async def cleanup_published(self, days: float = 7) -> int:
         return len(await self._fetch(sql.CLEANUP, days_ago(days)))
@@ -196,6 +195,9 @@ class _SQLOutboxRepository(SQLRepository):
             as_time(row["oldest"]),
             float(row["retries"] or 0),
         )
+
+    def _entries(self, rows: list[Row]) -> list[OutboxEntry]:
+        return [OutboxEntry._make(row[:-1]) for row in rows]  # the last column is the sequence
 
     def _list(self, entry_ids: Sequence[UUID]) -> Any:
         raise NotImplementedError
@@ -219,7 +221,20 @@ class _SQLiteOutbox(_SQLOutboxRepository):
                 stream = head["aggregate_id"], head["aggregate_type"], head["sequence"]
                 rows += await fetch(sql.STREAM_SQLITE, *stream, limit // len(heads))
                 await fetch(sql.LEASE_SQLITE, head["id"], self._delay(lease_seconds))
-        return _up_to_parked(sorted(rows, key=itemgetter("sequence")))
+        return _up_to_parked(self._entries(sorted(rows, key=itemgetter("sequence"))))
+
+    def _entries(self, rows: list[Row]) -> list[OutboxEntry]:
+        return [
+            entry._replace(
+                id=as_uuid(entry.id),
+                event_id=as_uuid(entry.event_id),
+                aggregate_id=as_uuid(entry.aggregate_id),
+                tenant_id=as_uuid(entry.tenant_id),
+                created_at=as_time(entry.created_at),
+                published_at=as_time(entry.published_at),
+            )
+            for entry in super()._entries(rows)
+        ]
 
     def _list(self, entry_ids: Sequence[UUID]) -> str:
         return json.dumps([str(one) for one in entry_ids])
@@ -245,7 +260,7 @@ class PostgreSQLOutboxRepository(PostgreSQLRepository, _SQLOutboxRepository):
 
     async def _claim(self, limit: int, lease_seconds: float, oldest: int) -> list[OutboxEntry]:
         lease = self._delay(lease_seconds)
-        return _up_to_parked(await self._fetch(sql.CLAIM, limit, lease, oldest))
+        return _up_to_parked(self._entries(await self._fetch(sql.CLAIM, limit, lease, oldest)))
 
     def _list(self, entry_ids: Sequence[UUID]) -> list[UUID]:
         return list(entry_ids)
@@ -254,29 +269,12 @@ class PostgreSQLOutboxRepository(PostgreSQLRepository, _SQLOutboxRepository):
         return seconds_long(seconds)
 
 
-def _up_to_parked(rows: list[Row]) -> list[OutboxEntry]:
+def _up_to_parked(found: list[OutboxEntry]) -> list[OutboxEntry]:
     """What may go out now: nothing that stands behind a parked entry of its stream."""
     held_back, entries = set(), []
-    for entry in map(_entry, rows):
+    for entry in found:
         if entry.status == FAILED:
             held_back.add(entry.stream)
         elif entry.stream not in held_back:
             entries.append(entry)
     return entries
-
-
-def _entry(row: Row) -> OutboxEntry:
-    return OutboxEntry(
-        as_uuid(row["id"]),
-        as_uuid(row["event_id"]),
-        row["event_type"],
-        as_uuid(row["aggregate_id"]),
-        row["aggregate_type"],
-        as_uuid(row["tenant_id"]),
-        row["event_data"],
-        as_time(row["created_at"]),
-        row["status"],
-        as_time(row["published_at"]),
-        row["retry_count"],
-        row["last_error"],
-    )
