@@ -51,7 +51,6 @@ from eventsource import (
 )
 from eventsource.asyncpg_pool import executor_for
 from eventsource.bus import InMemoryEventBus
-from eventsource.bus import RetryPolicy as BusRetryPolicy
 from eventsource.projections.base import RetryPolicy
 from eventsource.repositories.keys import PersonalKey
 from eventsource.serialization import EventReader
@@ -272,7 +271,7 @@ async def test_no_table_and_no_log_holds_the_plain_text(
         await projection.catch_up(store)
     assert len(await place.dead_letters.get_failed_events()) == 1
     loaded = await members.load(member)
-    bus = InMemoryEventBus(retry=BusRetryPolicy(max_retries=0))
+    bus = InMemoryEventBus(retry=RetryPolicy(max_tries=1))
     bus.subscribe(MemberJoined, projection.handle)
     await bus.publish((await store.get_events(member, "Member")).events)
     written = await place.everything()
