@@ -1,0 +1,111 @@
+"""Somebody who uses a learner's shop, as customers, clerks and other processes would."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID, uuid4
+
+from eventsource import DomainEvent, EventBus, tenant_scope
+from eventsource.privacy.personal import personal_fields
+from eventsource.testing import eventually
+from tutorial_support.database import Database
+from tutorial_support.exercises.nb21.parts import Parts
+
+PRICE = Decimal("9.90")
+WAIT_SECONDS = 3.0  # a right shop needs a tenth of it, unless the machine is busy
+
+
+class Ear:
+    """Listens to the bus. While it is `broken`, it fails at the first event that then comes."""
+
+    def __init__(self) -> None:
+        self.heard: dict[UUID, DomainEvent] = {}
+        self.broken = False
+        self.fails_at: UUID | None = None
+
+    async def __call__(self, event: DomainEvent) -> None:
+        if self.broken and self.fails_at in (None, event.event_id):
+            self.fails_at = event.event_id
+            raise ValueError("the printer is out of paper")
+        self.heard[event.event_id] = event
+
+
+class Visitor:
+    def __init__(self, make: Any, db: Database, ear: Ear, bus: EventBus, over: str) -> None:
+        self.make, self.db, self.ear, self.bus, self.over = make, db, ear, bus, over
+        self.parts: Parts
+        self.now = datetime.now(UTC)
+        self.north, self.south, self.article = uuid4(), uuid4(), uuid4()
+        self.sold: list[UUID] = []
+
+    def clock(self) -> datetime:
+        return self.now
+
+    async def open(self) -> Any:
+        """A shop as another process would open it."""
+        shop = self.make(self.parts)
+        await shop.setup()
+        return shop
+
+    async def ask(self, call: Callable[[], Awaitable[Any]], tenant: UUID | None = None) -> Any:
+        async with tenant_scope(tenant or self.north):
+            return await call()
+
+    async def order(
+        self, shop: Any, order_id: UUID, article: UUID | None = None, **who: Any
+    ) -> bool:
+        """Whether the customer got the piece."""
+        said: dict[str, Any] = {"customer": uuid4(), "email": "somebody@example.org"} | who
+        tenant, target = said.pop("tenant", None), article or self.article
+        try:
+            await self.ask(
+                lambda: shop.order(target, order_id, PRICE, said["customer"], said["email"]),
+                tenant,
+            )
+        except Exception:  # noqa: BLE001  (whatever it says, this buyer got nothing)
+            return False
+        return True
+
+    async def sell(self, shop: Any, buyers: int, **options: Any) -> list[UUID]:
+        """The orders of those who got one, when so many come at once."""
+        orders = [uuid4() for _ in range(buyers)]
+        got = await asyncio.gather(*(self.order(shop, each, **options) for each in orders))
+        return [order for order, has_it in zip(orders, got, strict=True) if has_it]
+
+    async def until(
+        self, shop: Any, ask: Callable[[], Awaitable[object]], wanted: object, *, work: bool = True
+    ) -> Any:
+        """What `ask` says once there is nothing left to do."""
+        answer: object = None
+
+        async def is_so() -> bool:
+            nonlocal answer
+            if work:
+                await shop.work()
+            answer = await ask()
+            return answer == wanted
+
+        with suppress(AssertionError):
+            await eventually(is_so, timeout_seconds=WAIT_SECONDS)
+        return answer
+
+    async def takings(self, shop: Any, wanted: Decimal, tenant: UUID, **options: Any) -> Any:
+        return await self.until(shop, lambda: self.ask(shop.takings, tenant), wanted, **options)
+
+    async def stored(self) -> list[DomainEvent]:
+        return [stored.event async for stored in self.parts.store.read_all()]
+
+    async def readable(self) -> set[str]:
+        events = await self.stored()
+        found = (personal for event in events for _, personal in personal_fields(event))
+        return {personal.value for personal in found}
+
+    async def places_of(self, words: str) -> list[str]:
+        """The tables with a row that says this."""
+        tables = await self.db.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+        query = 'SELECT FROM "{}" AS r WHERE r::text LIKE $1 LIMIT 1'
+        names = [row["tablename"] for row in tables]
+        return [n for n in names if await self.db.fetch(query.format(n), f"%{words}%")]
