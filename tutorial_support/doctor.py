@@ -88,7 +88,7 @@ def _docker() -> tuple[str, str]:
 
 
 def _services() -> tuple[str, str]:
-    there = [kind.name for kind in KINDS.values() if kind.named or kind.find()]
+    there = [kind.name for kind in KINDS.values() if kind.named or kind.source]
     missing = [kind.nothing_found() for kind in KINDS.values() if kind.name not in there]
     return (ATTENTION if missing else FOUND), "\n".join([", ".join(there), *missing])
 

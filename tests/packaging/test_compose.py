@@ -46,3 +46,18 @@ def test_the_url_the_course_tells_for_docker_is_the_one_that_compose_opens(kind:
     assert kind.profile in SERVICES[kind.profile]["profiles"]
     assert default
     assert f"localhost:{default[1]}" in kind.example
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+def test_the_course_runs_the_same_image_by_itself(kind: Kind):
+    service = SERVICES[kind.profile]
+    assert service["image"] == f"${{{kind.profile.upper()}_IMAGE:-{kind.image.name}}}"
+
+
+def test_kafka_has_the_same_settings_either_way():
+    ours = KINDS["kafka"].image.environment(9092, "")
+    theirs = {
+        name: re.sub(r"\$\{KAFKA_PORT:-9092}", "9092", str(value))
+        for name, value in SERVICES["kafka"]["environment"].items()
+    }
+    assert {k: v.replace("127.0.0.1", "localhost") for k, v in ours.items()} == theirs

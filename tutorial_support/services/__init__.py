@@ -50,28 +50,29 @@ async def open_service(kind: str) -> Service:
     if found.named:
         await check_own(found, found.named)
         return Service(found, found.named)
-    return Service(found, await _can_run(found, shared_service(found)).join())
+    return Service(found, await _started_with(found.source, shared_service(found)).join())
 
 
 async def private_service(kind: str) -> PrivateServer:
     """Start a server of your own, empty, to `kill` and `restart`.
 
     It ends with `stop`, or soon after your process. Raises ServiceUnavailable, also where only an
-    environment variable gives a server, for that one is not ours to kill.
+    environment variable gives a server, for that one is not ours to kill, or only Docker.
     """
     found = find_kind(kind)
-    server = _can_run(found, ServiceServer(found, private_folder(found), idle_seconds=1.0))
+    new = ServiceServer(found, private_folder(found), idle_seconds=1.0)
+    server = _started_with(found.find(), new)
     return PrivateServer(found.name, server, await start_private(server))
 
 
 def is_available(kind: str) -> bool:
     """Whether `open_service` has something to try."""
     found = find_kind(kind)
-    return bool(found.named or found.find())
+    return bool(found.named or found.source)
 
 
-def _can_run(kind: Kind, server: ServiceServer) -> ServiceServer:
-    """Say at once that there is no program, before a folder is made for it."""
-    if kind.find() is None:
-        raise ServiceUnavailable(kind.nothing_found())
+def _started_with(source: object, server: ServiceServer) -> ServiceServer:
+    """Say at once that there is nothing to run, before a folder is made for it."""
+    if source is None:
+        raise ServiceUnavailable(server.kind.nothing_found())
     return server

@@ -28,9 +28,9 @@ def _state(kind: Kind) -> tuple[str, str]:
     if kind.named:
         return "yours", f"{kind.variable} names it"
     if shared_service(kind).is_supervised():
-        return "runs", str(kind.find())
-    found = kind.find()
-    return ("ready", str(found)) if found else ("missing", kind.nothing_found())
+        return "runs", str(kind.source)
+    found = kind.source
+    return ("ready", found) if found else ("missing", kind.nothing_found())
 
 
 @app.command()

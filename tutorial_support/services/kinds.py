@@ -1,7 +1,7 @@
 """The kinds of servers: where their programs are, what they need in a folder, how they answer.
 
-A program comes from a wheel of the course, or else from the machine. The wheels are found and not
-imported: importing them would bring a life cycle of their own.
+A program comes from a wheel of the course, or else from the machine, or else in Docker. The wheels
+are found and not imported: importing them would bring a life cycle of their own.
 """
 
 import importlib.util
@@ -11,6 +11,9 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from . import containers
+from .containers import Image
 
 RABBITMQ_PLACES = (
     "usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin",  # Debian
@@ -36,6 +39,7 @@ class Kind:
     name: str
     find: Callable[[], Path | None]
     set_up: Callable[[Path, Path, int, str], Setup]  #: of program, folder, port, password
+    image: Image  #: what Docker runs where there is no program
     url: str
     says: bytes  #: a client's first words
     hears: bytes  #: how the answer of a server that is up, and is ours, begins
@@ -57,9 +61,25 @@ class Kind:
     def named(self) -> str | None:
         return os.environ.get(self.variable, "").strip() or None
 
+    @property
+    def source(self) -> str | None:
+        """What a server of this kind would be run with here."""
+        if program := self.find():
+            return str(program)
+        return f"Docker, {self.image.name}" if containers.engine() else None
+
+    def set_up_in_docker(self, docker: Path, folder: Path, port: int, password: str) -> Setup:
+        values = containers.environment_file(self.image, port, password)
+        command = containers.command(docker, self.image, folder, port)
+        return Setup(command, containers.client_environment(), {"container.env": values})
+
     def nothing_found(self) -> str:
         docker = f"docker compose --profile {self.profile} up --wait"
-        ways = [self.way, f"{docker} && export {self.variable}={self.example}"]
+        ways = [
+            self.way,
+            "start Docker, and try again",
+            f"{docker} && export {self.variable}={self.example}",
+        ]
         return "\n    ".join([f"There is no {self.name} to use. Any one of these helps:", *ways])
 
 
@@ -147,6 +167,7 @@ REDIS = Kind(
     name="Redis",
     find=_find_redis,
     set_up=_redis,
+    image=containers.REDIS,
     url="redis://:{password}@127.0.0.1:{port}/0",
     says=b"AUTH {password}\r\n",
     hears=b"+OK",
@@ -159,6 +180,7 @@ KAFKA = Kind(
     name="Kafka",
     find=_find_kafka,
     set_up=_kafka,
+    image=containers.KAFKA,
     url="127.0.0.1:{port}",
     says=b"\0\0\0\x0c\0\x12\0\0\0\0\0\x01\0\x02es",  # which versions do you speak?
     hears=b"\0",
@@ -171,6 +193,7 @@ RABBITMQ = Kind(
     name="RabbitMQ",
     find=_find_rabbitmq,
     set_up=_rabbitmq,
+    image=containers.RABBITMQ,
     url="amqp://guest:{password}@127.0.0.1:{port}/",
     says=b"AMQP\0\0\x09\x01",
     hears=b"\x01",

@@ -11,10 +11,12 @@ from typing import Any
 
 import psutil
 
+from ..database.container import FETCH_SECONDS
 from ..database.errors import ServerUnavailable, indented, said_lines
 from ..database.managed import IDLE_SECONDS, ManagedServer
 from ..database.private import kill_family
 from ..paths import cache_folder
+from .containers import engine
 from .kinds import KINDS, Kind
 
 SECRET = 0o600
@@ -32,6 +34,8 @@ class ServiceServer(ManagedServer[str]):
     def __init__(self, kind: Kind, folder: Path, *, idle_seconds: float = IDLE_SECONDS) -> None:
         super().__init__(folder, idle_seconds=idle_seconds)
         self.kind = kind
+        if kind.find() is None:
+            self.start_seconds = FETCH_SECONDS  # the image may have to be fetched
 
     def prepare(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -50,11 +54,13 @@ class ServiceServer(ManagedServer[str]):
         return [*super().supervisor(), "--service"]
 
     def specification(self) -> dict[str, Any]:
-        program = self.kind.find()
-        if program is None:
-            raise ServiceUnavailable(self.kind.nothing_found())
         port = int((self.folder / "port").read_text())
-        setup = self.kind.set_up(program, self._data, port, self._password)
+        if program := self.kind.find():
+            setup = self.kind.set_up(program, self._data, port, self._password)
+        elif docker := engine():
+            setup = self.kind.set_up_in_docker(docker, self._data, port, self._password)
+        else:
+            raise ServiceUnavailable(self.kind.nothing_found())
         for name, text in setup.files.items():
             _write(self._data / name, text)
         path = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"

@@ -50,7 +50,7 @@ from eventsource.sqlite_database import SQLiteDatabase
 from tutorial_support.services import ServiceUnavailable, is_available, open_service
 
 SNAPSHOT_THRESHOLD = 5
-RETRY = RetryPolicy(max_retries=1, base_delay=0.01)
+RETRY = RetryPolicy(max_tries=2, first_delay_seconds=0.01)
 
 
 class Recorder(OpenTelemetryTracer):
