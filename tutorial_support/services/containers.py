@@ -10,7 +10,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
@@ -66,7 +65,6 @@ RABBITMQ = Image(
 )
 
 
-@cache
 def engine() -> Path | None:
     """The client of a Docker engine that answers. On Windows nobody would stop the container."""
     docker = shutil.which("docker")

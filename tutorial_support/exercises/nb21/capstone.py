@@ -85,8 +85,7 @@ The check is an acceptance test: one attack for each tutorial, and a list of wha
     given=("db",),
     stub="""
 class Shop:
-    def __init__(self, parts):
-        self.parts = parts
+    def __init__(self, parts): ...
 
     async def setup(self): ...
 
