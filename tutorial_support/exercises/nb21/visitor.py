@@ -55,16 +55,19 @@ class Visitor:
             return await call()
 
     async def order(
-        self, shop: Any, order_id: UUID, article: UUID | None = None, **who: Any
+        self,
+        shop: Any,
+        order_id: UUID,
+        article: UUID | None = None,
+        *,
+        tenant: UUID | None = None,
+        customer: UUID | None = None,
+        email: str = "somebody@example.org",
     ) -> bool:
         """Whether the customer got the piece."""
-        said: dict[str, Any] = {"customer": uuid4(), "email": "somebody@example.org"} | who
-        tenant, target = said.pop("tenant", None), article or self.article
+        said = article or self.article, order_id, PRICE, customer or uuid4(), email
         try:
-            await self.ask(
-                lambda: shop.order(target, order_id, PRICE, said["customer"], said["email"]),
-                tenant,
-            )
+            await self.ask(lambda: shop.order(*said), tenant)
         except Exception:  # noqa: BLE001  (whatever it says, this buyer got nothing)
             return False
         return True
