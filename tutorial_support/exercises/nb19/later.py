@@ -14,7 +14,6 @@ from tutorial_support.lab import eventually
 
 STEPS = (0.1, 0.4)  # seconds after the first and the second failure
 PATIENCE = 1.5
-AT_ONCE = 0.08
 
 TryLater = Callable[[AbstractChannel, AbstractIncomingMessage, str], Awaitable[object]]
 
@@ -27,7 +26,7 @@ class Bench:
     name: str
     try_later: TryLater
     arrivals: dict[bytes, list[float]] = field(default_factory=dict)
-    blocked: float = 0.0
+    took: list[float] = field(default_factory=list)  # seconds, for one failure after another
     error: BaseException | None = None
 
     async def fail(self, message: AbstractIncomingMessage) -> None:
@@ -38,7 +37,7 @@ class Bench:
                 await self.try_later(self.channel, message, self.name)
             except Exception as error:  # noqa: BLE001  # the learner's, told below
                 self.error = error
-        self.blocked = max(self.blocked, time.monotonic() - began)
+        self.took.append(time.monotonic() - began)
         await message.ack()
 
 
@@ -65,7 +64,8 @@ async def _run(bench: Bench, work: AbstractQueue, parked: AbstractQueue) -> None
     await _send(bench, work, b"short")
     await _until(lambda: len(bench.arrivals.get(b"short", ())) >= 2, bench)
     gap = _gaps(bench, b"short")[0]
-    if gap > STEPS[0] + 0.15:
+    behind = [at for at in bench.arrivals[b"long"][2:] if at < bench.arrivals[b"short"][1]]
+    if gap > STEPS[0] + 0.15 and behind:
         raise NotYet(
             seen=f"the first retry came after {gap:.1f} s, behind one that had to wait longer",
             expected=f"{STEPS[0]} s, whatever else is waiting",
@@ -108,9 +108,10 @@ def _judge(bench: Bench, *, parked: bool) -> None:
     if bench.error is not None:
         raise bench.error
     gaps = _gaps(bench, b"first")
-    if bench.blocked > AT_ONCE:
+    # A busy machine may be slow once; who sleeps is slow at each step.
+    if all(took > 0.9 * step for took, step in zip(bench.took, STEPS, strict=False)):
         raise NotYet(
-            seen=f"the consumer stood still for {bench.blocked:.1f} s",
+            seen=f"the consumer stood still for {max(bench.took):.1f} s",
             expected="a consumer that goes on with other messages: RabbitMQ waits, not you",
             hint=1,
         )
