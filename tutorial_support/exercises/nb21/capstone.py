@@ -17,7 +17,7 @@ from tutorial_support.show import table
 
 
 async def _check(shop: Any, db: Database) -> None:
-    with _quiet("eventsource.bus"):
+    with _quiet("eventsource"):
         await _accept(shop, db)
 
 
