@@ -1,7 +1,7 @@
 """What the capstone's shop is built from: ports, on whatever the check puts behind them."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -45,7 +45,7 @@ from eventsource.bus import (
     RedisEventBusConfig,
     RetryPolicy,
 )
-from eventsource.observability import OpenTelemetryTracer
+from eventsource.observability import Attributes, OpenTelemetryTracer
 from eventsource.sqlite_database import SQLiteDatabase
 from tutorial_support.services import ServiceUnavailable, is_available, open_service
 
@@ -62,6 +62,18 @@ class Recorder(OpenTelemetryTracer):
         provider = TracerProvider()
         provider.add_span_processor(SimpleSpanProcessor(self.spans))
         self._tracer = provider.get_tracer("shop")
+
+    def span(
+        self,
+        name: str,
+        attributes: Attributes | None = None,
+        *,
+        parent: Mapping[str, str] | None = None,
+    ) -> AbstractContextManager[Any]:
+        context = self._continued(parent) if parent else None
+        span: AbstractContextManager[Any]
+        span = self._tracer.start_as_current_span(name, context=context, attributes=attributes)
+        return span
 
 
 @dataclass(frozen=True, kw_only=True)
