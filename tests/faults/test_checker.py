@@ -76,6 +76,10 @@ BROKEN = {
     "outbox entries were never published": replace(good(), pending=1),
     "event b was never delivered": replace(good(), delivered=good().log[:1]),
     "delivered out of order": replace(good(), delivered=good().log[::-1]),
+    "was delivered out of order, or with a gap": replace(good(), delivered=good().log[1:]),
+    "the effects of stream s came out of order, or with a gap": replace(
+        good(), effects=good().log[1:]
+    ),
     "had 2 effects": replace(good(), effects=[*good().log, good().log[0]]),
     "had 0 effects": replace(good(), effects=good().log[:1]),
     "the effects of stream s came out of order": replace(good(), effects=good().log[::-1]),

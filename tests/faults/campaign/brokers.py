@@ -109,7 +109,7 @@ class Consumer(Actor):
         """Sabotage: the broker has its acknowledgement before the event is handled."""
         while True:
             event = await self.unhandled.get()
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.2)
             await self._receive(event)
 
 

@@ -41,7 +41,7 @@ START_SECONDS, SETTLE_SECONDS = 300, 180  # patient: the machine may be busy
 LEAST_FAULTS = 5  # however slow the machine is
 SABOTAGED_SETTLE_SECONDS = 5  # what is lost never comes
 
-#: What shows that a role has begun, and that it has come to the end of the log.
+#: What shows that a role has begun, what it does, and that it has come to the end of the log.
 IS_BUSY = {
     "write": "(SELECT count(*) > 50 FROM events)",
     "command": "EXISTS (SELECT FROM snapshots)",
@@ -49,6 +49,7 @@ IS_BUSY = {
     "project": "EXISTS (SELECT FROM projected)",
     "subscribe": "EXISTS (SELECT FROM subscribed) AND EXISTS (SELECT FROM handled)",
 }
+DOES = {"publish": "delivered", "consume": "effects", "subscribe": "handled"}
 IS_SETTLED = {
     "publish": "NOT EXISTS (SELECT FROM event_outbox WHERE status = 'pending')",
     "consume": "(SELECT count(DISTINCT event_id) FROM effects) >= (SELECT count(*) FROM events)",
@@ -152,16 +153,24 @@ class Run:
         await eventually(partial(self._all, IS_BUSY), timeout_seconds=START_SECONDS)
         if self.broken:
             await self._execute(self.broken.statement)
+        attack = self._kill_victims if self.broken else self._attack
         clock = asyncio.get_running_loop().time
         deadline, least = clock() + self.seconds, 0 if self.broken else LEAST_FAULTS
         while clock() < deadline or self.report.faults.total() < least:
             await asyncio.sleep(self.random.uniform(0.2, 1.2))
-            if fault := await (self._kill_victim() if self.broken else self._attack()):
-                self.report.faults[fault] += 1
+            self.report.faults[await attack()] += 1
 
-    async def _kill_victim(self) -> str:
-        victims = self.broken.victims if self.broken else ()
-        return await self._kill_one_of(*victims) if victims else ""
+    async def _kill_victims(self) -> str:
+        """All of one role; and wait until its successors work, so that a gap shows."""
+        if not (self.broken and self.broken.victims):
+            return "nothing"
+        role = self.random.choice(self.broken.victims)
+        for actor in self.crew.having(role):
+            await self.crew.replace(actor)
+        ((before,),) = await fetch(self.engine, f"SELECT count(*) FROM {DOES[role]}")
+        grown = f"(SELECT count(*) > {before + 5} FROM {DOES[role]})"
+        await eventually(partial(self._all, {role: grown}), timeout_seconds=START_SECONDS)
+        return f"{role} killed"
 
     async def _kill_one_of(self, *roles: str) -> str:
         role = self.random.choices(roles, [ROLES[role] for role in roles])[0]

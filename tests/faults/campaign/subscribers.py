@@ -76,7 +76,7 @@ class Subscriber(Actor):
         """Sabotage: the checkpoint is saved before the event is handled."""
         while True:
             event = await self.unhandled.get()
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.2)
             await self._handle(event)
 
     async def _complain(self, subscription: Subscription, error: Exception) -> None:
