@@ -1,6 +1,7 @@
 """Settings and states of a subscription; leaders that cannot be."""
 
 import asyncio
+from contextlib import suppress
 from itertools import product
 from typing import Any
 
@@ -17,6 +18,7 @@ from eventsource import (
     SubscriptionStateError,
 )
 from eventsource.subscriptions.config import type_names
+from eventsource.subscriptions.crew import Crew
 from eventsource.subscriptions.health import lag_between
 from eventsource.types import Position
 
@@ -130,3 +132,25 @@ async def test_candidates_ask_about_as_often_as_they_were_told_and_not_all_at_on
         await leader._pause()
     assert 80 <= min(pauses) < 90
     assert 110 < max(pauses) <= 120
+
+
+async def test_a_task_that_swallows_its_cancellation_is_cancelled_again() -> None:
+    """Or it would go on when this process leads no longer, and nobody would compete again."""
+    works = asyncio.Event()
+
+    async def work(_: Subscription) -> None:
+        works.set()
+        with suppress(asyncio.CancelledError):  # as a driver does now and then
+            await asyncio.Event().wait()
+        await asyncio.Event().wait()
+
+    crew, subscription = Crew(work), Subscription("s", print, SubscriptionConfig())
+    crew.subscriptions["s"] = subscription
+    subscription.begin()
+    serving = asyncio.create_task(crew.serve())
+    await works.wait()
+    serving.cancel()
+    await asyncio.wait([serving], timeout=20)
+    assert serving.cancelled()
+    assert not crew.has_task(subscription)
+    assert subscription.state is S.STARTING

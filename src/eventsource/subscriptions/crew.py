@@ -3,10 +3,13 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
+from typing import Final
 
 from eventsource.subscriptions.subscription import Subscription, SubscriptionState
 
 _log = logging.getLogger(__name__)
+
+_CANCEL_AGAIN_SECONDS: Final = 1.0
 
 
 class Crew:
@@ -57,11 +60,13 @@ class Crew:
         return bool(late)
 
     async def _cancel(self, names: Iterable[str]) -> None:
-        tasks = [self._tasks[name] for name in names if name in self._tasks]
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        tasks = {self._tasks[name] for name in names if name in self._tasks}
+        while tasks:
+            for task in tasks:
+                task.cancel()
+            # A handler may swallow it, and a rollback that fails on a dead connection hides it.
+            # The task would go on as if this process still led.
+            _, tasks = await asyncio.wait(tasks, timeout=_CANCEL_AGAIN_SECONDS)
 
     async def _run(self, subscription: Subscription) -> None:
         try:
