@@ -64,6 +64,8 @@ TESTS = {
 }
 #: Mutations that mean nothing here: `X | None` in an annotation is no calculation.
 LEFT_OUT = "core/ReplaceBinaryOperator_BitOr%"
+#: Said of a mutant that is no program, such as one with another sign for the `*` among parameters.
+NO_PROGRAM = "This is no program."
 TEST_SECONDS = 30  # a test that hangs has noticed
 MUTANT_SECONDS = 300
 
@@ -184,6 +186,11 @@ def command(tests: str) -> list[str]:
 def run_tests_of_change() -> int:
     """What Cosmic Ray runs in the clone: the tests of the module that differs from the commit."""
     changed = subprocess.check_output(["git", "diff", "--name-only"], text=True).split()
+    try:
+        compile(Path(changed[0]).read_text("utf-8"), changed[0], "exec")
+    except SyntaxError:
+        print(NO_PROGRAM)
+        return 1
     name = changed[0].removeprefix(LIBRARY)
     tests = next(tests for module, tests in TESTS.items() if name.startswith(module))
     return subprocess.run(command(tests), check=False).returncode
@@ -192,7 +199,8 @@ def run_tests_of_change() -> int:
 def follow(program: Path, settings: Path, session: Path, database: sqlite3.Connection) -> None:
     """Run what has no result yet, or the survivors, and name survivors as they are found."""
     (total,) = database.execute("SELECT count(*) FROM work_items").fetchone()
-    if len(list(mutants(database))) == total:
+    (tried,) = database.execute("SELECT count(*) FROM work_results").fetchone()
+    if tried == total:
         with database:
             database.execute("DELETE FROM work_results WHERE test_outcome <> 'KILLED'")
     known = set(mutants(database))
@@ -225,11 +233,13 @@ def follow(program: Path, settings: Path, session: Path, database: sqlite3.Conne
 
 
 def mutants(database: sqlite3.Connection) -> Iterator[Mutant]:
-    """Those that have been tried."""
+    """Those that have been tried, and are programs."""
     for path, line, operator, outcome, diff in database.execute(
         "SELECT module_path, start_pos_row, operator_name, "
         "coalesce(test_outcome, worker_outcome), coalesce(diff, '') "
-        "FROM work_results JOIN mutation_specs USING (job_id) ORDER BY 1, 2, 3, occurrence"
+        "FROM work_results JOIN mutation_specs USING (job_id) "
+        "WHERE trim(coalesce(output, ''), char(10)) <> ? ORDER BY 1, 2, 3, occurrence",
+        [NO_PROGRAM],
     ):
         yield Mutant(f"{path}:{line} {operator.removeprefix('core/')}", outcome, diff)
 
