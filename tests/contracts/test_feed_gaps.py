@@ -153,3 +153,27 @@ async def test_every_reader_sees_the_committed_events_in_one_order(
     assert len(views[0]) == len(committed)
     assert all(view == views[0] for view in views)
     assert all(earlier < later for (earlier, _), (later, _) in pairwise(views[0]))
+
+
+# As after a transaction of another database that ended while the server looked for it.
+FALLEN_BACK = (
+    "CREATE OR REPLACE FUNCTION event_feed_horizon() RETURNS xid8 AS $$ {} $$ LANGUAGE sql"
+)
+
+
+async def test_a_horizon_that_falls_back_takes_nothing_away_that_was_read(
+    event_store: EventStore, connect: Callable
+) -> None:
+    await send(event_store, 1)
+    await send(event_store, 2)
+    end = await eventually(lambda: end_of(event_store, 2))
+    await (await connect()).execute(FALLEN_BACK)
+    assert await numbers_after(event_store) == [1, 2]
+    assert await event_store.get_feed_end() == end
+    await send(event_store, 3)
+    assert await numbers_after(event_store) == [1, 2]
+
+
+async def end_of(store: EventStore, events: int) -> Position | None:
+    end = await store.get_feed_end()
+    return end if end.sequence == events else None

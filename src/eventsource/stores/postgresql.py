@@ -35,7 +35,7 @@ from eventsource.stores.interface import (
     stream_id_of,
 )
 from eventsource.stores.postgresql_append import Append
-from eventsource.stores.postgresql_pages import feed_pages, stream_pages
+from eventsource.stores.postgresql_pages import Feed, stream_pages
 from eventsource.stores.postgresql_table import EventsTable, probe
 from eventsource.type_conversion import DefaultTypeConverter, TypeConverter
 from eventsource.types import Position
@@ -85,6 +85,7 @@ class PostgreSQLEventStore(EventStore):
             ),
         )
         self._known_table: EventsTable | None = None
+        self._feed = Feed(self._fetch)
 
     @classmethod
     def with_strict_uuid_detection(
@@ -219,8 +220,7 @@ class PostgreSQLEventStore(EventStore):
 
     async def get_feed_end(self) -> Position:
         """As the port says; an append under way can hold it back."""
-        rows = await self._fetch(sql.FEED_END, need=EventsTable.feed_problem)
-        return Position(*rows[0]) if rows else Position.START
+        return await self._feed.end()
 
     async def read_stream(
         self, stream_id: str, options: ReadOptions | None = None
@@ -232,7 +232,7 @@ class PostgreSQLEventStore(EventStore):
     async def read_all(self, options: ReadOptions | None = None) -> AsyncIterator[StoredEvent]:
         """As the port says; ends at the oldest append still under way in this database, whose
         events, and those after them, a later read delivers. Holds no connection while you work."""
-        async for rows in feed_pages(self._fetch, options or ReadOptions()):
+        async for rows in self._feed.pages(options or ReadOptions()):
             for row in rows:
                 yield self._stored(row)
 

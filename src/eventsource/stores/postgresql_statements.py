@@ -162,6 +162,7 @@ STREAM_PAGE_BACKWARD = _STREAM_PAGE + "ORDER BY version DESC, aggregate_type DES
 # Positions are taken when a row is inserted and seen when its transaction commits, which may be
 # much later. Below the horizon every transaction has ended: nothing can appear there any more.
 # The horizon cuts the end off a page in order, so it may stand outside: one guess less to make.
+# The last parameter is the horizon that this reader knows already.
 _CUT_OFF = "SELECT * FROM ("
 FEED_PAGE_FORWARD = (
     _CUT_OFF
@@ -172,14 +173,14 @@ FEED_PAGE_FORWARD = (
     ORDER BY transaction_id, global_position
     LIMIT $3
 ) AS page
-WHERE transaction < (SELECT event_feed_horizon())
+WHERE transaction < greatest((SELECT event_feed_horizon()), $10)
 """
 )
 
 FEED_PAGE_BACKWARD = (
     _PAGE_COLUMNS
     + """
-WHERE transaction_id < (SELECT event_feed_horizon())
+WHERE transaction_id < greatest((SELECT event_feed_horizon()), $12)
     AND (transaction_id, global_position) > ($1, $2)
     AND (transaction_id, global_position) < ($10, $11)
 """
@@ -188,9 +189,9 @@ WHERE transaction_id < (SELECT event_feed_horizon())
 )
 
 FEED_END = """
-SELECT transaction_id, global_position
+SELECT transaction_id AS transaction, global_position AS position
 FROM events
-WHERE transaction_id < (SELECT event_feed_horizon())
+WHERE transaction_id < greatest((SELECT event_feed_horizon()), $1)
 ORDER BY transaction_id DESC, global_position DESC
 LIMIT 1
 """

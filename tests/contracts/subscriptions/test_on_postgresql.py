@@ -84,6 +84,27 @@ async def test_writers_that_commit_out_of_order_while_subscribers_go_live_are_no
     assert early.sold == late.sold
 
 
+FALLING_BACK = """
+ALTER FUNCTION event_feed_horizon() RENAME TO true_horizon;
+CREATE SEQUENCE looks;
+CREATE FUNCTION event_feed_horizon() RETURNS xid8 LANGUAGE sql AS
+    'SELECT CASE WHEN mod(nextval(''looks''), 2) = 0 THEN ''3''::xid8 ELSE true_horizon() END';
+"""
+
+
+async def test_a_horizon_that_falls_back_between_two_looks_costs_no_event(
+    manager: SubscriptionManager, log: Log, database_connection: asyncpg.Connection
+) -> None:
+    """A transaction of another database that ends at the wrong moment is taken for one of ours."""
+    await sell(log.store, "apple", "pear")
+    await log.shows(2)
+    await database_connection.execute(FALLING_BACK)
+    seller = Seller()
+    await manager.subscribe(seller, quick(event_types=(ArticleSold,)))
+    await manager.start()
+    await seller.has("apple", "pear")
+
+
 async def test_the_doorbell_wakes_between_two_polls(
     manager_of: Callable[..., SubscriptionManager], log: Log, engine: AsyncEngine
 ) -> None:
