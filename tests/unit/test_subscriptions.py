@@ -4,11 +4,13 @@ import asyncio
 from contextlib import suppress
 from itertools import product
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 
 from eventsource import (
     DomainEvent,
+    InMemoryEventStore,
     PostgreSQLLeader,
     Subscription,
     SubscriptionConfig,
@@ -17,9 +19,12 @@ from eventsource import (
     SubscriptionState,
     SubscriptionStateError,
 )
+from eventsource.exceptions import DatabaseError
+from eventsource.observability import create_tracer
 from eventsource.subscriptions.config import type_names
 from eventsource.subscriptions.crew import Crew
 from eventsource.subscriptions.health import lag_between
+from eventsource.subscriptions.runner import Runner
 from eventsource.types import Position
 
 S = SubscriptionState
@@ -154,3 +159,35 @@ async def test_a_task_that_swallows_its_cancellation_is_cancelled_again() -> Non
     assert serving.cancelled()
     assert not crew.has_task(subscription)
     assert subscription.state is S.STARTING
+
+
+async def test_trouble_with_the_database_does_not_hide_a_cancellation() -> None:
+    waits, asked = asyncio.Event(), 0
+
+    class DyingTarget:
+        async def get_position(self) -> Position | None:
+            nonlocal asked
+            asked += 1
+            waits.set()
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                raise DatabaseError("no connection to roll back on") from None
+
+    subscription, reported = Subscription("s", print, SubscriptionConfig()), AsyncMock()
+    subscription.begin()
+    runner = Runner(
+        subscription,
+        DyingTarget(),
+        InMemoryEventStore(),
+        None,
+        report=reported,
+        tracer=create_tracer("test", enable_tracing=False),
+    )
+    running = asyncio.create_task(runner.run())
+    await waits.wait()
+    running.cancel()
+    await asyncio.wait([running], timeout=20)
+    assert running.cancelled()
+    assert asked == 1
+    reported.assert_not_called()

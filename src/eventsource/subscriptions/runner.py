@@ -4,6 +4,7 @@ There is one way to events, the store's feed, in catch-up as when live. So nothi
 two phases, and a wake-up that is lost costs no more than the wait for the next poll.
 """
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -99,6 +100,7 @@ class Runner:
                 found = await self._next_page()
                 troubles, subscription.trouble = 0, None
             except _TROUBLE as error:
+                _end_if_cancelled(error)
                 troubles += 1
                 await self._wait_out(error, troubles)
                 continue
@@ -249,3 +251,10 @@ class Runner:
     @property
     def _cursor_or_start(self) -> Position:
         return self._cursor or Position.START
+
+
+def _end_if_cancelled(error: Exception) -> None:
+    """A cancelled transaction whose connection has died fails to roll back, and that is raised."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError from error
