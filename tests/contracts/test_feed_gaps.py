@@ -156,9 +156,9 @@ async def test_every_reader_sees_the_committed_events_in_one_order(
 
 
 # As after a transaction of another database that ended while the server looked for it.
-FALLEN_BACK = (
-    "CREATE OR REPLACE FUNCTION event_feed_horizon() RETURNS xid8 AS $$ {} $$ LANGUAGE sql"
-)
+FALLEN_BACK = """
+CREATE OR REPLACE FUNCTION event_feed_horizon() RETURNS xid8 LANGUAGE sql AS 'SELECT ''3''::xid8'
+"""
 
 
 async def test_a_horizon_that_falls_back_takes_nothing_away_that_was_read(

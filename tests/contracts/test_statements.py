@@ -100,7 +100,7 @@ async def test_the_feed_is_walked_page_by_page_even_before_statistics_are_taken(
     for _ in range(5):
         await connection.execute(FILL.replace("'{}'", payload))
     middle = await connection.fetchval("SELECT min(transaction_id)::text FROM events")
-    values = f"{after.format(middle=middle)}, 1000, {filters}, NULL"
+    values = f"{after.format(middle=middle)}, 1000, {filters}, NULL, '0'"
     await connection.execute("SET random_page_cost = 1.1")
     for mode in ("force_custom_plan", "force_generic_plan"):
         await connection.execute(f"SET plan_cache_mode = {mode}")
