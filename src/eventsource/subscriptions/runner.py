@@ -129,8 +129,8 @@ class Runner:
             self._subscription.move_to(SubscriptionState.CATCHING_UP)
         end = await self._last_of_all() if self._is_filtered else None
         page, unreadable = await self._read_page()
-        await self._deliver(page)
-        if self._subscription.must_halt:
+        delivered = await self._deliver(page)
+        if self._subscription.must_halt or not delivered:
             return bool(page)
         if unreadable is not None:
             await self._give_up(_Place.of_unreadable(unreadable), unreadable)
@@ -184,10 +184,11 @@ class Runner:
             return page, error
         return page, None
 
-    async def _deliver(self, page: Sequence[StoredEvent]) -> None:
+    async def _deliver(self, page: Sequence[StoredEvent]) -> bool:
+        """False if the page is the wrong one by now: somebody else has moved the checkpoint."""
         name = "eventsource.subscription.deliver"
         while page and not self._subscription.must_halt:
-            failure = None
+            failure, before = None, self._checkpoint
             try:
                 with self._tracer.span(name, {ATTR_EVENT_COUNT: len(page)}):
                     moved = await self._target.advance(page, self._checkpoint)
@@ -196,16 +197,19 @@ class Runner:
                     raise EventStoreConnectionError(str(error)) from error.error
                 failure, moved = error.error, True
             page = await self._what_is_left_of(page)
+            if before is not None and (self._checkpoint is None or self._checkpoint < before):
+                return False  # a reset: what stands before this page comes again first
             if not moved:
                 _log.warning(
                     "%s: another process has moved the checkpoint. If both run, events are "
                     "handled twice: give the managers a leader.",
                     self._subscription.name,
                 )
-                return
+                return False
             if failure is not None:
                 await self._give_up(_Place.of(page[0]), failure)
                 page = page[1:]
+        return True
 
     async def _what_is_left_of(self, page: Sequence[StoredEvent]) -> Sequence[StoredEvent]:
         await self._find_place()

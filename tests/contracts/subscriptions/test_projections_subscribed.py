@@ -1,11 +1,12 @@
 """A projection as a subscriber: its checkpoint is its own, so each event counts once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 
-from eventsource import RetryPolicy, SubscriptionManager, handles
+from eventsource import RetryPolicy, StoredEvent, SubscriptionManager, handles
+from eventsource.types import Position
 from tests.contracts.subscriptions.conftest import QUICK, Log, quick
 from tests.till import ArticleSold, Sold, sell
 from tutorial_support.lab import eventually
@@ -77,6 +78,29 @@ async def test_a_reset_while_it_runs_brings_everything_again_once(
     await Sold(log.database, retry_policy=RetryPolicy()).reset()
     await eventually(lambda: has(sold, {"apple": 10}), timeout_seconds=20)
     await sold.wait_for(result.position, timeout_seconds=20)
+
+
+class ResetWhileItAdvances(Sold):
+    projection_name = "Sold"
+    rival: Sold | None = None
+
+    async def advance(self, batch: Sequence[StoredEvent], after: Position | None) -> bool:
+        if self.rival is not None:
+            rival, self.rival = self.rival, None
+            await rival.reset()
+        return await super().advance(batch, after)
+
+
+async def test_a_reset_between_a_page_and_its_commit_is_not_overtaken(
+    manager: SubscriptionManager, log: Log
+) -> None:
+    sold = await subscribed(manager, log, ResetWhileItAdvances)
+    result = await sell(log.store, "apple")
+    await sold.wait_for(result.position, timeout_seconds=20)
+    sold.rival = Sold(log.database)
+    await sell(log.store, "pear")
+    await eventually(lambda: has(sold, {"apple": 1, "pear": 1}), timeout_seconds=20)
+    assert sold.rival is None
 
 
 async def has(sold: Sold, totals: dict[str, int]) -> bool:
