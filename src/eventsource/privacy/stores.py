@@ -7,7 +7,6 @@ from typing import Any
 from uuid import UUID
 
 from eventsource.events.base import DomainEvent
-from eventsource.exceptions import UnreadableEventError
 from eventsource.privacy.vault import Vault
 from eventsource.snapshots.interface import Snapshot, SnapshotStore
 from eventsource.stores.interface import (
@@ -17,6 +16,7 @@ from eventsource.stores.interface import (
     ReadOptions,
     StoredEvent,
 )
+from eventsource.stores.paging import read_until_unreadable
 from eventsource.stores.wrapper import EventStoreWrapper
 
 _PAGE = 100
@@ -70,28 +70,13 @@ class PrivateEventStore(EventStoreWrapper):
         async with aclosing(stored_events):
             unreadable, is_last = None, False
             while not (unreadable or is_last):
-                page, unreadable = await _next_page(stored_events)
+                page, unreadable = await read_until_unreadable(stored_events, _PAGE)
                 is_last = len(page) < _PAGE
                 await self._vault.open_events([each.event for each in page])
                 for each in page:
                     yield each
         if unreadable:
             raise unreadable
-
-
-async def _next_page(
-    stored_events: AsyncIterator[StoredEvent],
-) -> tuple[list[StoredEvent], UnreadableEventError | None]:
-    """Events up to one that cannot be read: the reader is to get those before it."""
-    page: list[StoredEvent] = []
-    try:
-        async for stored in stored_events:
-            page.append(stored)
-            if len(page) == _PAGE:
-                break
-    except UnreadableEventError as error:
-        return page, error
-    return page, None
 
 
 class PrivateSnapshotStore(SnapshotStore):

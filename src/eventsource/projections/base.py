@@ -10,7 +10,7 @@ from typing import Any, TypedDict, TypeVar
 from uuid import UUID
 
 from eventsource.events.base import DomainEvent
-from eventsource.exceptions import ProjectionLagError, UnreadableEventError
+from eventsource.exceptions import ProjectionLagError
 from eventsource.observability import (
     ATTR_EVENT_ID,
     ATTR_EVENT_TYPE,
@@ -23,6 +23,7 @@ from eventsource.repositories.checkpoint import CheckpointRepository, InMemoryCh
 from eventsource.repositories.dlq import DLQRepository
 from eventsource.retries import HandlerFailedError, RetryPolicy, raising_the_handlers_error
 from eventsource.stores.interface import EventStore, ReadOptions, StoredEvent
+from eventsource.stores.paging import read_until_unreadable
 from eventsource.types import Position
 
 _log = logging.getLogger(__name__)
@@ -295,12 +296,9 @@ async def read_batch(
 
     UnreadableEventError if that is the very next.
     """
-    options, batch = ReadOptions(from_position=after or Position.START, limit=size), []
-    try:
-        async for stored in event_store.read_all(options):
-            if until is None or stored.position <= until:
-                batch.append(stored)  # noqa: PERF401  # what came before an error counts
-    except UnreadableEventError as error:
-        if not batch and (until is None or error.feed_position <= until):
-            raise
+    options = ReadOptions(from_position=after or Position.START, limit=size)
+    page, unreadable = await read_until_unreadable(event_store.read_all(options))
+    batch = [stored for stored in page if until is None or stored.position <= until]
+    if unreadable and not batch and (until is None or unreadable.feed_position <= until):
+        raise unreadable
     return batch

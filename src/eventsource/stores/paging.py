@@ -4,7 +4,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from operator import itemgetter
 from typing import Any
 
-from eventsource.stores.interface import ReadDirection, ReadOptions
+from eventsource.exceptions import UnreadableEventError
+from eventsource.stores.interface import ReadDirection, ReadOptions, StoredEvent
 
 PAGE_ROWS = 1000
 
@@ -37,3 +38,18 @@ async def pages(
 
 def by_direction(options: ReadOptions, forward: str, backward: str) -> str:
     return forward if options.direction is ReadDirection.FORWARD else backward
+
+
+async def read_until_unreadable(
+    stored_events: AsyncIterator[StoredEvent], at_most: int | None = None
+) -> tuple[list[StoredEvent], UnreadableEventError | None]:
+    """The next events, up to one that cannot be read: the reader is to get those before it."""
+    page: list[StoredEvent] = []
+    try:
+        async for stored in stored_events:
+            page.append(stored)
+            if len(page) == at_most:
+                break
+    except UnreadableEventError as error:
+        return page, error
+    return page, None

@@ -23,6 +23,7 @@ from eventsource.observability import ATTR_EVENT_COUNT, Tracer
 from eventsource.repositories.dlq import DLQRepository
 from eventsource.retries import HandlerFailedError
 from eventsource.stores.interface import EventStore, ReadDirection, ReadOptions, StoredEvent
+from eventsource.stores.paging import read_until_unreadable
 from eventsource.subscriptions.config import type_names
 from eventsource.subscriptions.delivery import Target, is_connection_lost
 from eventsource.subscriptions.subscription import Subscription, SubscriptionState
@@ -168,8 +169,6 @@ class Runner:
         return None
 
     async def _read_page(self) -> tuple[list[StoredEvent], UnreadableEventError | None]:
-        """The next events, up to one that cannot be read."""
-        page: list[StoredEvent] = []
         options = ReadOptions(
             from_position=self._cursor_or_start,
             limit=self._config.batch_size,
@@ -177,12 +176,7 @@ class Runner:
             event_types=self._types,
             aggregate_types=self._config.aggregate_types,
         )
-        try:
-            async for stored in self._event_store.read_all(options):
-                page.append(stored)  # noqa: PERF401  # what came before an error counts
-        except UnreadableEventError as error:
-            return page, error
-        return page, None
+        return await read_until_unreadable(self._event_store.read_all(options))
 
     async def _deliver(self, page: Sequence[StoredEvent]) -> bool:
         """False if the page is the wrong one by now: somebody else has moved the checkpoint."""
