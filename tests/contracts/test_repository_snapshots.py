@@ -9,8 +9,6 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from eventsource import (
@@ -169,38 +167,6 @@ async def test_a_save_that_crosses_a_multiple_takes_a_snapshot(
         await read(meters, meter_id, size)
         seen.append(await version_of(store, meter_id))
     assert seen == snapshots
-
-
-def saves_or_snapshots() -> st.SearchStrategy[list[int]]:
-    """Sizes of saves; 0 stands for a snapshot taken by hand."""
-    return st.lists(st.integers(0, 12), min_size=1, max_size=12)
-
-
-@given(saves_or_snapshots(), st.integers(1, 15), st.sampled_from(["sync", "background", "manual"]))
-def test_a_snapshot_and_its_tail_always_equal_the_full_replay(
-    steps: list[int], threshold: int, mode: Any
-) -> None:
-    async def run() -> None:
-        store, snapshots, meter_id = CountingStore(), InMemorySnapshotStore(), uuid4()
-        meters = repository(store, snapshots, threshold, snapshot_mode=mode)
-        full = AggregateRepository(store, Meter)
-        for size in steps:
-            meter = await read(meters, meter_id, size)
-            if size == 0 and meter.version:
-                await meters.create_snapshot(meter)
-            loaded, replayed = (
-                await meters.load_or_create(meter_id),
-                await full.load_or_create(meter_id),
-            )
-            assert (loaded.version, loaded.state) == (replayed.version, replayed.state)
-            assert (meter.version, meter.state) == (replayed.version, replayed.state)
-        await meters.await_pending_snapshots()
-        if sum(steps) >= threshold and mode != "manual":
-            version = await version_of(snapshots, meter_id)
-            assert version is not None
-            assert sum(steps) - version < max(threshold, *steps)
-
-    asyncio.run(run())
 
 
 async def test_a_snapshot_of_another_schema_is_ignored_and_replaced(
