@@ -20,6 +20,7 @@ ATTR_EVENT_TYPE: Final = "eventsource.event.type"
 ATTR_EXPECTED_VERSION: Final = "eventsource.expected_version"
 ATTR_FROM_VERSION: Final = "eventsource.from_version"
 ATTR_PROJECTION_NAME: Final = "eventsource.projection.name"
+ATTR_REASON: Final = "eventsource.reason"
 
 TRACE_KEY: Final = "trace"
 

@@ -11,6 +11,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from sqlalchemy.ext.asyncio import async_sessionmaker
 
 from eventsource import (
+    AggregateRepository,
     DeclarativeProjection,
     EventStore,
     EventStoreConnectionError,
@@ -20,10 +21,14 @@ from eventsource import (
     PostgreSQLCheckpointRepository,
     PostgreSQLEventStore,
     PostgreSQLOutboxRepository,
+    SQLiteSnapshotStore,
     handles,
     monitoring,
     observability,
 )
+from eventsource.sqlite_database import SQLiteDatabase
+from tests.shops import TILLS
+from tests.shops import Till as OpenTill
 from tests.till import ArticleSold, feed, sell
 from tutorial_support.lab import eventually
 
@@ -73,6 +78,42 @@ async def test_appends_and_conflicts_are_counted(numbers: Numbers, event_store: 
     assert numbers() == {
         "eventsource.events.appended": {of_tills: 3},
         "eventsource.append.conflicts": {of_tills: 1},
+    }
+
+
+#: What makes a snapshot useless, and how its loads are counted. The last one leaves no table.
+DAMAGES = {
+    "missing": "DELETE FROM snapshots",
+    "schema_mismatch": "UPDATE snapshots SET schema_version = 7",
+    "deserialization_error": "UPDATE snapshots SET state = '{'",
+    "state_restore_failed": """UPDATE snapshots SET state = '{"numbers": "none"}'""",
+    "stream_too_short": "UPDATE snapshots SET version = 3",
+    "store_error": "DROP TABLE snapshots",
+}
+
+
+async def test_loads_that_cannot_use_a_snapshot_are_counted_by_reason(numbers: Numbers) -> None:
+    store, till = InMemoryEventStore(enable_tracing=False), OpenTill(TILLS[0])
+    async with SQLiteDatabase(":memory:") as database:
+        await database.initialize()
+        snapshots = SQLiteSnapshotStore(database)
+        tills = AggregateRepository(store, OpenTill, snapshot_store=snapshots)
+        quiet = AggregateRepository(store, OpenTill, snapshot_store=snapshots, enable_tracing=False)
+        till.add(1, 2)
+        await tills.save(till)
+        for times, damage in enumerate(DAMAGES.values(), start=1):
+            await database.fetch("DELETE FROM snapshots")
+            await tills.create_snapshot(till)
+            await tills.load(TILLS[0])
+            await database.fetch(damage)
+            for repository in (*[tills] * times, quiet):
+                assert (await repository.load(TILLS[0])).state == till.state
+    of_tills = ("eventsource.aggregate.type", "Till")
+    assert numbers() == {
+        "eventsource.snapshot.misses": {
+            (of_tills, ("eventsource.reason", reason)): times
+            for times, reason in enumerate(DAMAGES, start=1)
+        }
     }
 
 

@@ -5,7 +5,8 @@ from typing import Any, Generic, TypeVar, get_args
 from uuid import UUID
 
 from eventsource.aggregates.base import AggregateRoot
-from eventsource.exceptions import SnapshotError
+from eventsource.exceptions import SnapshotDeserializationError, SnapshotError
+from eventsource.observability import ATTR_AGGREGATE_TYPE, ATTR_REASON, create_meter
 from eventsource.snapshots.interface import Snapshot, SnapshotStore
 from eventsource.snapshots.policies import SnapshotMode, SnapshotWriter, crosses_multiple
 
@@ -18,11 +19,20 @@ class Snapshotting(Generic[TAggregate]):
     """Takes snapshots of one aggregate type when they are due, and restores from them."""
 
     def __init__(
-        self, store: SnapshotStore, threshold: int | None, mode: SnapshotMode, aggregate_type: str
+        self,
+        store: SnapshotStore,
+        threshold: int | None,
+        mode: SnapshotMode,
+        aggregate_type: str,
+        enable_metrics: bool,
     ) -> None:
         self.store, self.threshold, self.mode = store, threshold, mode
         self.writer = SnapshotWriter(store)
         self._aggregate_type = aggregate_type
+        meter = create_meter(enable_metrics)
+        self._misses = meter and meter.create_counter(
+            "eventsource.snapshot.misses", "{load}", "Loads that found no snapshot they could use."
+        )
 
     async def restore(self, aggregate: TAggregate) -> bool:
         """Whether the aggregate now stands where its snapshot does. Never an error: the events
@@ -30,28 +40,47 @@ class Snapshotting(Generic[TAggregate]):
         aggregate_id = aggregate.aggregate_id
         try:
             snapshot = await self.store.get_snapshot(aggregate_id, self._aggregate_type)
-            if snapshot is None:
-                return False
-            if snapshot.schema_version != aggregate.schema_version:
-                self.ignore(
-                    aggregate_id,
-                    f"it has schema version {snapshot.schema_version}, {type(aggregate).__name__} "
-                    f"has {aggregate.schema_version}",
-                )
-                return False
-            aggregate._restore_from_snapshot(snapshot.state, snapshot.version)
+        except SnapshotDeserializationError as error:
+            self.ignore(aggregate_id, "deserialization_error", str(error))
+            return False
         except Exception as error:  # noqa: BLE001  # a cache must not stop a load
-            self.ignore(aggregate_id, f"{type(error).__name__}: {error}")
+            self.ignore(aggregate_id, "store_error", f"{type(error).__name__}: {error}")
+            return False
+        if snapshot is None:
+            self._count_miss("missing")
+            return False
+        return self._restore_from(snapshot, aggregate)
+
+    def _restore_from(self, snapshot: Snapshot, aggregate: TAggregate) -> bool:
+        if snapshot.schema_version != aggregate.schema_version:
+            self.ignore(
+                aggregate.aggregate_id,
+                "schema_mismatch",
+                f"it has schema version {snapshot.schema_version}, {type(aggregate).__name__} "
+                f"has {aggregate.schema_version}",
+            )
+            return False
+        try:
+            aggregate._restore_from_snapshot(snapshot.state, snapshot.version)
+        except Exception as error:  # noqa: BLE001  # a state class may raise anything
+            details = f"{type(error).__name__}: {error}"
+            self.ignore(aggregate.aggregate_id, "state_restore_failed", details)
             return False
         return True
 
-    def ignore(self, aggregate_id: UUID, reason: str) -> None:
+    def ignore(self, aggregate_id: UUID, reason: str, details: str) -> None:
+        """Count it by the reason, and say the details."""
+        self._count_miss(reason)
         _log.warning(
             "The snapshot of %s %s is ignored and all events are replayed: %s.",
             self._aggregate_type,
             aggregate_id,
-            reason,
+            details,
         )
+
+    def _count_miss(self, reason: str) -> None:
+        if self._misses:
+            self._misses.add(1, {ATTR_AGGREGATE_TYPE: self._aggregate_type, ATTR_REASON: reason})
 
     def capture(self, aggregate: TAggregate) -> Snapshot:
         """The aggregate as it is now. SnapshotError while it has events that are not saved."""
