@@ -109,6 +109,13 @@ class AnyInterleaving(RuleBasedStateMachine):
     async def append(self, till: int, numbers: list[int], expected: str) -> None:
         await self._append(till, numbers, self._version(till, expected))
 
+    @rule(till=tills, again=counts, numbers=numbers, expected=expectations)
+    @on_its_loop
+    async def repeat(self, till: int, again: int, numbers: list[int], expected: str) -> None:
+        """What is stored comes again, alone or with more."""
+        both = dict.fromkeys([*self.model.till(till)[-again:], *numbers[1:]])
+        await self._append(till, list(both), self._version(till, expected))
+
     def _version(self, till: int, expected: str) -> int:
         stored = len(self.model.till(till))
         return {
@@ -265,9 +272,10 @@ class AnyInterleaving(RuleBasedStateMachine):
     @on_its_loop
     async def at_once(self, till: int, numbers: list[int], size: int) -> None:
         shop = self.shop
+        rivals = 1 if shop.inline is None else 2  # a database keeps them apart
         work = [
             self._append(till, numbers, ExpectedVersion.ANY),
-            shop.sold.catch_up(shop.log, batch_size=size),
+            *(shop.sold.catch_up(shop.log, batch_size=size) for _ in range(rivals)),
         ]
         if shop.has_blue_green:
             work += [rebuild_blue_green(one, shop.log) for one in (shop.sold, shop.inline)]
