@@ -97,7 +97,7 @@ async def test_a_long_stream_leaves_room_for_others(entries: OutboxRepository) -
 
 async def test_a_long_stream_that_cannot_go_on_hides_no_other(entries: OutboxRepository) -> None:
     stuck, free = uuid4(), uuid4()
-    added = await add(entries, *[stuck] * 30, free)
+    added = await add(entries, *[stuck] * 100, free)
     await entries.mark_failed(added[0], "no")
     assert ids(await entries.claim(2, 60)) == added[-1:]
 

@@ -60,6 +60,19 @@ async def test_what_fails_in_every_try_is_filed_with_its_position_and_the_rest_g
     assert isinstance(errors[0].error, ValueError)
 
 
+async def test_one_that_fails_right_after_the_checkpoint_is_filed_too(
+    manager: SubscriptionManager, log: Log
+) -> None:
+    seller = Seller("worm", "maggot")
+    await sell(log.store, "apple", "worm", "maggot", "pear")
+    await log.shows(4)
+    await manager.subscribe(seller, quick())
+    await manager.start()
+    await seller.has("apple", "pear")
+    assert seller.tries == ["apple", "worm", "worm", "maggot", "maggot", "pear"]
+    assert len(await log.dead_letters.get_failed_events("Seller")) == 2
+
+
 @pytest.mark.parametrize("has_dead_letters", [False, True])
 async def test_it_stops_with_the_cause_where_nothing_may_be_left_out(
     manager_of: Callable[..., SubscriptionManager], log: Log, has_dead_letters: bool
