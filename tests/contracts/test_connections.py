@@ -83,6 +83,24 @@ async def test_a_database_out_of_reach_is_explained(
         assert "a-secret-word" not in story
 
 
+async def test_a_server_that_lets_a_role_not_in_is_explained(
+    store_on: Callable, database_url: str, database_connection: asyncpg.Connection
+) -> None:
+    database = make_url(database_url).database
+    role = f"{database}_crowd"
+    url = url_with(database_url, username=role, password="a-secret-word")
+    cases = [
+        (f"CREATE ROLE {role} LOGIN PASSWORD 'a-secret-word' CONNECTION LIMIT 0", "pool_size"),
+        (f"ALTER ROLE {role} CONNECTION LIMIT -1", "permission denied for database"),
+    ]
+    await database_connection.execute(f"REVOKE CONNECT ON DATABASE {database} FROM PUBLIC")
+    for change, reason in cases:
+        await database_connection.execute(change)
+        with pytest.raises(EventStoreConnectionError, match=reason):
+            await store_on(url).get_stream_version(uuid4(), "Ship")
+    await database_connection.execute(f"DROP ROLE {role}")
+
+
 async def test_an_exhausted_pool_is_explained(engine_of: Callable, database_url: str) -> None:
     engine = engine_of(database_url, pool_size=1, max_overflow=0, pool_timeout=0.05)
     store = PostgreSQLEventStore(async_sessionmaker(engine))

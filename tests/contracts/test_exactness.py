@@ -7,13 +7,13 @@ import math
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID, uuid4
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pydantic import BaseModel, Field, computed_field
+from pydantic import BaseModel, Field, computed_field, field_serializer
 
 from eventsource import (
     DomainEvent,
@@ -73,6 +73,8 @@ class Described(DomainEvent):
     address: Address | None = None
     weight: Weight | None = None
     raw: bytes = b""
+    labels: list[Annotated[str, Field(max_length=9)]] = Field(default_factory=list)
+    notes: Annotated[dict[str, Any], Field(max_length=9)] | None = None
     choice: int | float | str | Decimal = 0
     extra: Any = None
 
@@ -128,6 +130,8 @@ things = st.builds(
     prices=st.dictionaries(st.integers(), decimals, max_size=3),
     address=st.none() | st.builds(Address, street=text, coordinates=st.tuples(finite, finite)),
     weight=st.none() | st.builds(Weight, grams=finite),
+    labels=st.lists(text.map(lambda t: t[:9]), max_size=3),
+    notes=st.none() | st.dictionaries(text.map(lambda t: "k" + t + "k"), free, max_size=3),
     choice=st.integers() | st.floats(-1e15, 1e15) | text,
     extra=free,
 )  # fmt: skip
@@ -146,6 +150,28 @@ async def test_any_event_comes_back_equal(event_store: EventStore, event: Descri
     assert stored == event.with_aggregate_version(stored.aggregate_version)
     assert type(stored.price) is Decimal
     assert stored.occurred_at.utcoffset() == timedelta(0)
+
+
+class Shy(BaseModel):
+    name: str
+
+    @field_serializer("name")
+    def _hide(self, name: str) -> None:
+        return None
+
+
+@register_event
+class GuestMet(DomainEvent):
+    aggregate_type: str = "Thing"
+    guest: Shy
+
+
+@everywhere
+async def test_an_event_that_could_not_be_read_again_is_refused(event_store: EventStore) -> None:
+    event = GuestMet(aggregate_id=uuid4(), guest=Shy(name="Ada"))
+    with pytest.raises(SerializationError, match="could not be read again"):
+        await event_store.append_events(event.aggregate_id, "Thing", [event], 0)
+    assert not await event_store.event_exists(event.event_id)
 
 
 def thing(**fields: object) -> Described:
@@ -167,6 +193,7 @@ def thing(**fields: object) -> Described:
         ({"metadata": {"a\0": 1}}, "metadata"),
         ({"extra": {1: "one", "1": "other"}}, "extra"),
         ({"extra": math.nan}, "extra"),
+        ({"notes": {"x": math.nan}}, "notes.x"),
         ({"address": Address(street="x", coordinates=(math.nan, 0))}, "address.coordinates.0"),
         ({"address": Address(street="\0")}, "address.street"),
         ({"weight": Weight(math.inf)}, "weight.grams"),

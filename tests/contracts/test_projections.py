@@ -11,6 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
 
 from eventsource import (
+    DomainEvent,
     EventStore,
     EventStoreConnectionError,
     PostgreSQLEventStore,
@@ -295,6 +296,36 @@ async def test_tables_need_a_way_to_be_created(database: AsyncEngine | SQLiteDat
 
     with pytest.raises(NotImplementedError, match="Unfinished"):
         await Unfinished(database).setup()
+
+
+async def test_nothing_is_skipped_from_another_place_than_the_checkpoints(
+    sold: Sold, store: EventStore
+) -> None:
+    await sell(store, "apple", "pear")
+    first, second = await eventually(lambda: feed(store))
+    place = second.position, second.event_id, second.event_type
+    assert not await sold.skip(*place, after=first.position)
+    assert await sold.get_position() is None
+    assert await sold.skip(*place, after=None)
+    assert await sold.get_position() == second.position
+    assert await sold.totals() == {}
+
+
+async def test_an_event_without_a_handler_is_passed_over(
+    sold: Sold, database: AsyncEngine | SQLiteDatabase, store: EventStore
+) -> None:
+    class Curious(Sold):
+        projection_name = "Sold"
+
+        def subscribed_to(self) -> list[type[DomainEvent]]:
+            return [ArticleSold, TillClosed]
+
+    till = uuid4()
+    closing = TillClosed(aggregate_id=till)
+    await store.append_events(till, "Till", [closing, ArticleSold(aggregate_id=till)], 0)
+    curious = Curious(database)
+    assert await eventually(lambda: curious.catch_up(store)) == 2
+    assert await curious.totals() == {"apple": 1}
 
 
 async def test_an_event_needs_handle_and_its_transaction(sold: Sold) -> None:

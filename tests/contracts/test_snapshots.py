@@ -8,11 +8,14 @@ from pathlib import Path
 import pytest
 
 from eventsource import (
+    InMemoryKeyRepository,
     InMemorySnapshotStore,
     PostgreSQLSnapshotStore,
+    PrivateSnapshotStore,
     SnapshotDeserializationError,
     SnapshotStore,
     SQLiteSnapshotStore,
+    Vault,
 )
 from eventsource.exceptions import SchemaError
 from eventsource.sqlite_database import SQLiteDatabase
@@ -27,10 +30,13 @@ async def database(tmp_path: Path) -> AsyncIterator[SQLiteDatabase]:
         yield database
 
 
-@pytest.fixture(params=["in-memory", "sqlite", "postgresql"])
+@pytest.fixture(params=["in-memory", "sqlite", "postgresql", "private"])
 def snapshot_store(request: pytest.FixtureRequest, engine_of) -> SnapshotStore:
     if request.param == "in-memory":
         return InMemorySnapshotStore()
+    if request.param == "private":
+        vault = Vault(InMemoryKeyRepository(), bytes(32))
+        return PrivateSnapshotStore(InMemorySnapshotStore(), vault)
     if request.param == "sqlite":
         return SQLiteSnapshotStore(request.getfixturevalue("database"))
     return PostgreSQLSnapshotStore(engine_of(request.getfixturevalue("database_url")))

@@ -156,6 +156,7 @@ class TestRepository:
         async with tenant_scope(NORTH):
             await doors.update(door, Door.open, create=True)
         lenient = TenantAwareRepository(doors.repository, enforce_on_load=False)
+        assert await lenient.exists(door)
         loaded = await lenient.load(door)
         loaded.open(tenant=SOUTH)
         async with tenant_scope(NORTH):

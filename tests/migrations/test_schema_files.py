@@ -1,6 +1,7 @@
 """The shipped SQL files: they load, load again, agree with each other and with Alembic."""
 
 import json
+import runpy
 import sqlite3
 import subprocess
 import sys
@@ -172,6 +173,14 @@ def test_all_is_its_templates_joined(backend: str) -> None:
     assert get_schema("all", backend) == migrations.join_templates(backend), (
         "a template has changed: run python -m eventsource.migrations"
     )
+
+
+def test_the_command_joins_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = {backend: tmp_path / backend for backend in migrations.list_backends()}
+    monkeypatch.setattr(migrations, "_JOINED", files)
+    runpy.run_module("eventsource.migrations", run_name="__main__")
+    for backend, file in files.items():
+        assert file.read_text(encoding="utf-8") == migrations.join_templates(backend)
 
 
 def test_the_partitioned_template_differs_only_where_it_must() -> None:

@@ -143,6 +143,14 @@ class TestAggregateRoot:
                 assert error.value.expected == (account.aggregate_id, "Account")
         assert account.version == 0
 
+    def test_one_of_no_type_takes_its_events_type(self) -> None:
+        class Nameless(Account):
+            aggregate_type = "Unknown"
+
+        account = Nameless(uuid4())
+        account.deposit(5)
+        assert account.state == Balance(amount=5)
+
     def test_history_waits_for_no_save(self, account: Account) -> None:
         account.load_from_history([deposit(account, 1, 1), deposit(account, 2, 2)])
         assert (account.version, account.has_uncommitted_events) == (2, False)

@@ -110,12 +110,21 @@ def _contradicts(self: object, event: Shipped) -> None: ...
         (_three, "must take"),
         (_keyword, "must take"),
         (_contradicts, "is for Placed, but says Shipped"),
+        (staticmethod(_nothing), "is no plain method"),
     ],
 )
 def test_a_method_that_cannot_be_a_handler_is_refused(method: Any, problem: str) -> None:
     owner = type("Owner", (), {"on_placed": handles(Placed)(method)})
     with pytest.raises(HandlerSignatureError, match=problem):
         HandlerRegistry(owner, is_async=False)
+
+
+def test_a_handler_may_name_a_class_that_only_type_checkers_see() -> None:
+    def on_placed(self: object, event: "ImportedForTyping") -> str:  # noqa: F821
+        return "placed"
+
+    owner = type("Owner", (), {"on_placed": handles(Placed)(on_placed)})
+    assert called(owner(), event_of(Placed)) == "placed"
 
 
 def test_a_handler_that_is_not_async_is_refused_where_it_must_be() -> None:

@@ -160,6 +160,20 @@ async def test_a_handler_that_hangs_is_a_failure(manager: SubscriptionManager, l
     assert "took longer than 0.05 s" in letter.error_message
 
 
+async def test_a_handlers_own_time_out_is_not_the_subscriptions(
+    manager: SubscriptionManager, log: Log
+) -> None:
+    class Calling(Seller):
+        async def handle(self, event: ArticleSold) -> None:
+            raise TimeoutError("the bank did not answer")
+
+    await sell(log.store, "apple")
+    await manager.subscribe(Calling(), quick(processing_timeout_seconds=3600))
+    await manager.start()
+    (letter,) = await eventually(log.dead_letters.get_failed_events, timeout_seconds=20)
+    assert "the bank did not answer" in letter.error_message
+
+
 @register_event
 class PriceChanged(DomainEvent):
     aggregate_type: str = "Price"

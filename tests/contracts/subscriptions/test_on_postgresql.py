@@ -10,12 +10,13 @@ from uuid import uuid4
 import asyncpg
 import pytest
 from sqlalchemy import URL
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
 
 from eventsource import (
     Doorbell,
     EventStoreConnectionError,
     PostgreSQLCheckpointRepository,
+    PostgreSQLEventStore,
     PostgreSQLLeader,
     SubscriptionManager,
     SubscriptionState,
@@ -300,6 +301,34 @@ async def test_cancelled_while_it_competes_a_candidate_leaves_no_session(
     await asyncio.wait(candidates)
     await eventually(lambda: are(0), timeout_seconds=20)
     assert engine.pool.checkedout() == 0
+
+
+@pytest.fixture
+def nowhere(engine: AsyncEngine, engine_of: Callable, unused_tcp_port: int) -> AsyncEngine:
+    url = engine.url.set(port=unused_tcp_port)
+    return engine_of(url.render_as_string(hide_password=False))
+
+
+async def test_without_a_connection_nobody_leads(
+    nowhere: AsyncEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    leader = PostgreSQLLeader(nowhere, "one", retry_seconds=0.01)
+    running = asyncio.create_task(leader.run(asyncio.Event().wait))
+    await eventually(lambda: caplog.text.count("No connection to compete for one") > 1)
+    assert not leader.is_leader
+    assert not running.done()
+    running.cancel()
+    await asyncio.wait([running])
+
+
+async def test_nobody_knows_the_lag_behind_a_log_out_of_reach(
+    nowhere: AsyncEngine, log: Log
+) -> None:
+    store = PostgreSQLEventStore(async_sessionmaker(nowhere))
+    manager = SubscriptionManager(store, None, log.checkpoints)
+    await manager.subscribe(Seller(), quick())
+    (seller,) = (await manager.health_check()).subscriptions
+    assert seller.lag_events is None
 
 
 async def test_the_work_of_a_leader_ends_its_term_and_its_error_is_raised(
