@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from benchmarks import report
-from benchmarks.alone import Alone, growth_and_memory, import_ratio
+from benchmarks.alone import Alone, growth_and_memory, import_ratios
 from benchmarks.course import measure_course
 from benchmarks.driver import Result, WorkerFailedError, measure
 from benchmarks.peers import python_of, version_of
@@ -76,7 +76,7 @@ async def _measure(quick: bool) -> tuple[list[Result], list[Alone]]:
             results += rows
     with console.status("Imports, a large table, memory ..."):
         rows_in_table = 100_000 if quick else 1_000_000
-        alone = [import_ratio(rounds), *await growth_and_memory(rows_in_table, rounds)]
+        alone = [*import_ratios(rounds), *await growth_and_memory(rows_in_table, rounds)]
     return results, alone
 
 

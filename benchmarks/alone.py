@@ -12,11 +12,14 @@ from benchmarks.driver import WorkerProcess, database_for, running
 from benchmarks.plan import OURS
 from tutorial_support.database import private_server
 
-IMPORTS = (
-    "import sqlalchemy.ext.asyncio, pydantic",
-    # `import eventsource` alone imports next to nothing: its names come when they are used.
-    "from eventsource import AggregateRepository, DomainEvent, PostgreSQLEventStore",
-)
+UNAVOIDABLE = "import sqlalchemy.ext.asyncio, pydantic"
+#: `import eventsource` alone imports next to nothing: its names come when they are used.
+IMPORTS = {
+    "import eventsource": "import eventsource",
+    "import what aggregates need": (
+        "from eventsource import AggregateRepository, DomainEvent, PostgreSQLEventStore"
+    ),
+}
 SMALL_TABLE = 10_000
 
 FILL = """
@@ -44,17 +47,20 @@ class Alone:
     unit: str = ""
 
 
-def import_ratio(rounds: int) -> Alone:
-    """What a program with aggregates imports, over the import of what that cannot do without."""
-    times: list[list[float]] = [[], []]
+def import_ratios(rounds: int) -> list[Alone]:
+    """Imports of the library over the import of what it cannot do without."""
+    times: dict[str, list[float]] = {each: [] for each in (UNAVOIDABLE, *IMPORTS.values())}
     for number in range(rounds + 1):
-        for program, seconds in zip(IMPORTS, times, strict=True):
+        for program, seconds in times.items():
             began = time.perf_counter()
             subprocess.run([sys.executable, "-c", program], check=True)
             if number:
                 seconds.append(time.perf_counter() - began)
-    base, ours = map(statistics.median, times)
-    return Alone("import what aggregates need, over SQLAlchemy and pydantic", ours / base, 1.3)
+    base = statistics.median(times[UNAVOIDABLE])
+    return [
+        Alone(f"{title}, over SQLAlchemy and pydantic", statistics.median(times[each]) / base, 1.3)
+        for title, each in IMPORTS.items()
+    ]
 
 
 async def growth_and_memory(rows: int, rounds: int) -> list[Alone]:

@@ -1,39 +1,13 @@
-"""Event sourcing on asyncio: events, aggregates and event stores.
+"""Event sourcing on asyncio: events, aggregates and event stores."""
 
-A name is imported when it is first used, so you pay for what you use. `__init__.pyi` says where
-each comes from; type checkers read it as it stands. The technique is Scientific Python's SPEC 1.
-"""
+from eventsource.lazy_names import lazy_names
 
-import ast
-import pkgutil
-from importlib import import_module
-
-
-def _homes() -> dict[str, str]:
-    stub = pkgutil.get_data(__name__, "__init__.pyi")
-    assert stub is not None
-    return {
-        name.name: str(statement.module)
-        for statement in ast.parse(stub).body
-        if isinstance(statement, ast.ImportFrom)
-        for name in statement.names
-    }
-
-
-_HOMES = _homes()
-__all__ = list(_HOMES)
+_get, __dir__, __all__ = lazy_names(__name__)
 
 
 def __getattr__(name: str) -> object:
-    if name == "__version__":
-        value: object = import_module("importlib.metadata").version("eventsource-tutorial")
-    elif name in _HOMES:
-        value = getattr(import_module(_HOMES[name]), name)
-    else:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    globals()[name] = value
-    return value
+    if name != "__version__":
+        return _get(name)
+    from importlib.metadata import version
 
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES})
+    return version("eventsource-tutorial")

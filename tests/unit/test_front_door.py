@@ -3,10 +3,12 @@
 import subprocess
 import sys
 from importlib.metadata import version
+from types import ModuleType
 
 import pytest
 
-import eventsource
+import eventsource.snapshots
+import eventsource.stores
 
 
 def python(code: str) -> str:
@@ -31,6 +33,22 @@ def test_it_has_no_other_name() -> None:
 def test_it_imports_nothing_before_it_is_used() -> None:
     code = "import sys, eventsource; print(*(name for name in sys.modules if '.' in name))"
     assert not {"eventsource.events", "sqlalchemy.ext", "pydantic.main"} & set(python(code).split())
+
+
+def test_a_backend_imports_no_other() -> None:
+    code = "from eventsource import AggregateRepository, PostgreSQLEventStore; import sys\n"
+    loaded = set(python(code + "print(*sys.modules)").split())
+    others = {"sqlite3", "eventsource.sqlite_database", "eventsource.stores.in_memory"}
+    assert "eventsource.stores.postgresql" in loaded
+    assert not loaded & others
+
+
+@pytest.mark.parametrize("package", [eventsource.stores, eventsource.snapshots])
+def test_a_package_has_the_names_that_it_lists(package: ModuleType) -> None:
+    assert all(hasattr(package, name) for name in package.__all__)
+    assert {*package.__all__} <= {*dir(package)}
+    with pytest.raises(AttributeError, match=f"'{package.__name__}' has no attribute 'nothing'"):
+        _ = package.nothing
 
 
 def test_all_of_it_imports_no_driver_and_no_telemetry() -> None:

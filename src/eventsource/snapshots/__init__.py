@@ -1,17 +1,5 @@
 """Snapshots: the state of an aggregate at a version, so that a load replays only what follows."""
 
-from eventsource.exceptions import SnapshotDeserializationError, SnapshotError
-from eventsource.snapshots.in_memory import InMemorySnapshotStore
-from eventsource.snapshots.interface import Snapshot, SnapshotStore
-from eventsource.snapshots.postgresql import PostgreSQLSnapshotStore
-from eventsource.snapshots.sqlite import SQLiteSnapshotStore
+from eventsource.lazy_names import lazy_names
 
-__all__ = [
-    "InMemorySnapshotStore",
-    "PostgreSQLSnapshotStore",
-    "SQLiteSnapshotStore",
-    "Snapshot",
-    "SnapshotDeserializationError",
-    "SnapshotError",
-    "SnapshotStore",
-]
+__getattr__, __dir__, __all__ = lazy_names(__name__)
