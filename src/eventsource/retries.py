@@ -4,6 +4,7 @@ import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from uuid import UUID
 
 
 def _always(error: Exception) -> bool:
@@ -46,9 +47,9 @@ class RetryPolicy:
 class HandlerFailedError(Exception):
     """Carries a handler's error past the code that must not take other errors for one."""
 
-    def __init__(self, error: Exception) -> None:
+    def __init__(self, error: Exception, event_id: UUID) -> None:
         super().__init__(str(error))
-        self.error = error
+        self.error, self.event_id = error, event_id
 
 
 @contextmanager

@@ -210,10 +210,12 @@ class CheckpointTrackingProjection(ABC):
         for stored in batch:
             work = partial(self._apply, stored.event, is_replay(stored))
             await self._with_retries(stored.event, work)
+            place = stored.position, stored.event_id, stored.event_type
             if not await self._checkpoint_repo.save_position(
-                self.projection_name, stored.position, stored.event_id, stored.event_type
+                self.projection_name, *place, after=after or Position.START
             ):
                 return False
+            after = stored.position
         return True
 
     async def skip(
@@ -222,7 +224,9 @@ class CheckpointTrackingProjection(ABC):
         """Move the checkpoint from `after` to behind an event without processing anything. False if
         the checkpoint does not stand at `after`."""
         return await self._checkpoint_repo.save_position(
-            self.projection_name, position, event_id, event_type, events=0
+            *(self.projection_name, position, event_id, event_type),
+            after=after or Position.START,
+            events=0,
         )
 
     async def _handle_bare(self, event: DomainEvent) -> None:
@@ -248,7 +252,7 @@ class CheckpointTrackingProjection(ABC):
             ):
                 await self._dispatch(event, transaction)
         except Exception as error:
-            raise HandlerFailedError(error) from error
+            raise HandlerFailedError(error, event.event_id) from error
         finally:
             _replaying.reset(token)
 

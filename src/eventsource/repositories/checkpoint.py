@@ -56,7 +56,7 @@ ON CONFLICT (projection_name) DO UPDATE SET
 """
 
 # The row's lock makes rivals wait for each other, and the condition lets one of them through.
-_SAVE = """
+_SAVE_ON = """
 INSERT INTO projection_checkpoints AS stored (
     projection_name, last_event_id, last_event_type, last_processed_at, created_at,
     updated_at, events_processed, transaction_id, global_position
@@ -70,9 +70,29 @@ ON CONFLICT (projection_name) DO UPDATE SET
     events_processed = stored.events_processed + excluded.events_processed,
     transaction_id = excluded.transaction_id,
     global_position = excluded.global_position
-WHERE stored.global_position IS NULL
+WHERE stored.global_position IS NULL{or_before}
+RETURNING projection_name
+"""
+_SAVE = _SAVE_ON.format(
+    or_before="""
     OR (stored.transaction_id, stored.global_position)
-        < (excluded.transaction_id, excluded.global_position)
+        < (excluded.transaction_id, excluded.global_position)"""
+)
+_SAVE_FIRST = _SAVE_ON.format(or_before="")
+
+# Without an INSERT: a checkpoint that is reset at this moment must not come back.
+_SAVE_AFTER = """
+UPDATE projection_checkpoints SET
+    last_event_id = $2,
+    last_event_type = $3,
+    last_processed_at = $4,
+    updated_at = $4,
+    events_processed = events_processed + $5,
+    transaction_id = $6,
+    global_position = $7
+WHERE projection_name = $1
+    AND (coalesce(transaction_id, 0), global_position) = ($8, $9)
+    AND (coalesce(transaction_id, 0), global_position) < ($6, $7)
 RETURNING projection_name
 """
 
@@ -109,6 +129,7 @@ class CheckpointRepository(SQLRepository):
         event_id: UUID,
         event_type: str,
         *,
+        after: Position | None = None,
         events: int = 1,
         transaction: Any = None,
     ) -> bool:
@@ -116,11 +137,19 @@ class CheckpointRepository(SQLRepository):
 
         False, and nothing changes, if it already stands there or further: another process was
         faster. Undo what you did for these events then; in the same transaction, roll it back.
+        With `after` also if it does not stand right there: another moved or reset it while you
+        worked. Position.START means no position yet.
         """
         check_event_id(event_id)
         place = position.transaction, position.sequence
-        values = subscription_id, event_id, event_type, now(), events, *place
-        return bool(await self._fetch(_SAVE, *values, transaction=transaction))
+        values = [subscription_id, event_id, event_type, now(), events, *place]
+        if after is None:
+            statement = _SAVE
+        elif after == Position.START:
+            statement = _SAVE_FIRST
+        else:
+            statement, values = _SAVE_AFTER, [*values, after.transaction, after.sequence]
+        return bool(await self._fetch(statement, *values, transaction=transaction))
 
     async def reset_checkpoint(self, projection_name: str, *, transaction: Any = None) -> None:
         """Forget it: the next read starts at the beginning. No error if there is none."""

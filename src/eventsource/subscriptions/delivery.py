@@ -42,6 +42,7 @@ class HandlerTarget:
         self._call = call
         self._takes_batches = takes_batches
         self._unsaved: list[StoredEvent] = []
+        self._after: Position | None = None  # where the checkpoint stood before them
 
     async def get_position(self) -> Position | None:
         await self._save()
@@ -49,6 +50,7 @@ class HandlerTarget:
 
     async def advance(self, batch: Sequence[StoredEvent], after: Position | None) -> bool:
         """May end early, if the subscription must halt."""
+        self._after = after
         try:
             await self._handle_all(batch)
         except HandlerFailedError:
@@ -60,7 +62,9 @@ class HandlerTarget:
         self, position: Position, event_id: UUID, event_type: str, after: Position | None
     ) -> bool:
         return await self._checkpoints.save_position(
-            self._name, position, event_id, event_type, events=0
+            *(self._name, position, event_id, event_type),
+            after=after or Position.START,
+            events=0,
         )
 
     async def _save(self) -> bool:
@@ -69,7 +73,9 @@ class HandlerTarget:
             return True
         last = self._unsaved[-1]
         moved = await self._checkpoints.save_position(
-            self._name, last.position, last.event_id, last.event_type, events=len(self._unsaved)
+            *(self._name, last.position, last.event_id, last.event_type),
+            after=self._after or Position.START,
+            events=len(self._unsaved),
         )
         self._unsaved.clear()
         return moved
@@ -95,7 +101,7 @@ class HandlerTarget:
             except Exception as error:
                 failures += 1
                 if failures == policy.max_tries or is_connection_lost(error):
-                    raise HandlerFailedError(error) from error
+                    raise HandlerFailedError(error, events[0].event_id) from error
                 _log.info("%s: try %d on %s: %r", self._name, failures, events[0], error)
             else:
                 self._unsaved += batch

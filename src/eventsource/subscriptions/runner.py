@@ -182,14 +182,14 @@ class Runner:
         """False if the page is the wrong one by now: somebody else has moved the checkpoint."""
         name = "eventsource.subscription.deliver"
         while page and not self._subscription.must_halt:
-            failure, before = None, self._checkpoint
+            failed, before = None, self._checkpoint
             try:
                 with self._tracer.span(name, {ATTR_EVENT_COUNT: len(page)}):
                     moved = await self._target.advance(page, self._checkpoint)
             except HandlerFailedError as error:
                 if is_connection_lost(error.error):
                     raise EventStoreConnectionError(str(error)) from error.error
-                failure, moved = error.error, True
+                failed, moved = error, True
             page = await self._what_is_left_of(page)
             if before is not None and (self._checkpoint is None or self._checkpoint < before):
                 return False  # a reset: what stands before this page comes again first
@@ -200,8 +200,10 @@ class Runner:
                     self._subscription.name,
                 )
                 return False
-            if failure is not None:
-                await self._give_up(_Place.of(page[0]), failure)
+            if failed is not None:
+                if not page or page[0].event_id != failed.event_id:
+                    return False  # the checkpoint was moved meanwhile, and may be past the failure
+                await self._give_up(_Place.of(page[0]), failed.error)
                 page = page[1:]
         return True
 

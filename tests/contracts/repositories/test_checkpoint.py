@@ -67,6 +67,60 @@ async def test_of_rivals_at_one_position_one_gets_through(
     assert sorted(saved) == [False] * 7 + [True]
 
 
+@pytest.mark.parametrize(
+    ("stands_at", "after", "moves"),
+    [
+        (Position(7, 5), Position(7, 5), True),
+        (Position(0, 5), Position(0, 5), True),
+        (Position(7, 4), Position(7, 5), False),
+        (Position(7, 6), Position(7, 5), False),
+        (Position(7, 9), Position(7, 9), False),
+        (None, Position(7, 5), False),
+        (None, Position.START, True),
+        (Position(7, 5), Position.START, False),
+    ],
+)
+async def test_a_checkpoint_moves_on_from_where_its_reader_began(
+    checkpoints: CheckpointRepository, stands_at: Position | None, after: Position, moves: bool
+) -> None:
+    if stands_at is not None:
+        await checkpoints.save_position("orders", stands_at, uuid4(), "OrderPlaced", events=3)
+    further, event = Position(7, 8), uuid4()
+    assert moves is await checkpoints.save_position(
+        "orders", further, event, "OrderPaid", after=after, events=4
+    )
+    assert await checkpoints.get_position("orders") == (further if moves else stands_at)
+    if moves:
+        (stored,) = await checkpoints.get_all_checkpoints()
+        assert stored.events_processed == 4 + (3 if stands_at else 0)
+        assert (stored.last_event_id, stored.last_event_type) == (event, "OrderPaid")
+
+
+async def test_of_readers_that_began_at_one_position_one_gets_through(
+    checkpoints: CheckpointRepository,
+) -> None:
+    for after, further in ((0, range(11, 19)), (18, range(21, 29))):
+        saved = await asyncio.gather(
+            *(
+                checkpoints.save_position(
+                    "orders", Position(0, n), uuid4(), "E", after=Position(0, after)
+                )
+                for n in further
+            )
+        )
+        assert sorted(saved) == [False] * 7 + [True]
+        await checkpoints.save_position("orders", Position(0, 18), uuid4(), "E")
+
+
+async def test_an_event_without_a_position_that_came_first_is_no_position(
+    checkpoints: CheckpointRepository,
+) -> None:
+    await checkpoints.update_checkpoint("orders", uuid4(), "OrderPlaced")
+    place = "orders", Position(7, 5), uuid4(), "OrderPaid"
+    assert not await checkpoints.save_position(*place, after=Position(7, 4))
+    assert await checkpoints.save_position(*place, after=Position.START)
+
+
 async def test_an_event_without_a_position_leaves_the_position_and_its_event(
     checkpoints: CheckpointRepository,
 ) -> None:

@@ -261,6 +261,42 @@ async def test_it_waits_out_a_database_that_is_away(
     assert (await manager.health_check()).status == "healthy"
 
 
+async def test_a_reset_while_a_handler_works_is_not_overtaken_by_its_checkpoint(
+    manager: SubscriptionManager, log: Log
+) -> None:
+    class ResetsOnce(Seller):
+        async def handle(self, event: ArticleSold) -> None:
+            if event.article == "pear" and "pear" not in self.sold:
+                await log.checkpoints.reset_checkpoint("Seller")
+            await super().handle(event)
+
+    seller = ResetsOnce()
+    await manager.subscribe(seller, quick(batch_size=1), "Seller")
+    await manager.start()
+    await sell(log.store, "apple", "pear")
+    await seller.has("apple", "pear", "apple", "pear")
+
+
+async def test_a_reset_while_a_dead_letter_is_filed_is_not_overtaken(
+    manager: SubscriptionManager, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The event before it comes again, and then the one that was filed."""
+    seller, file = Seller("worm"), log.dead_letters.add_failed_event
+
+    async def reset_and_file(*args, **options):
+        monkeypatch.undo()
+        await log.checkpoints.reset_checkpoint("Seller")
+        await file(*args, **options)
+
+    monkeypatch.setattr(log.dead_letters, "add_failed_event", reset_and_file)
+    await manager.subscribe(seller, quick(batch_size=1))
+    await manager.start()
+    await sell(log.store, "apple", "worm", "pear")
+    await seller.has("apple", "apple", "pear")
+    letters = await log.dead_letters.get_failed_events("Seller")
+    assert {letter.event_data["article"] for letter in letters} == {"worm"}
+
+
 async def test_a_checkpoint_that_the_log_does_not_have_is_an_error_that_says_so(
     manager: SubscriptionManager, log: Log
 ) -> None:

@@ -1,11 +1,13 @@
 """A projection as a subscriber: its checkpoint is its own, so each event counts once."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 
 import pytest
 
 from eventsource import RetryPolicy, StoredEvent, SubscriptionManager, handles
+from eventsource.retries import HandlerFailedError
 from eventsource.types import Position
 from tests.contracts.subscriptions.conftest import QUICK, Log, quick
 from tests.till import ArticleSold, Sold, sell
@@ -101,6 +103,57 @@ async def test_a_reset_between_a_page_and_its_commit_is_not_overtaken(
     await sell(log.store, "pear")
     await eventually(lambda: has(sold, {"apple": 1, "pear": 1}), timeout_seconds=20)
     assert sold.rival is None
+
+
+class ThenSomethingElse(Fussy):
+    """Once, between a handler's failure and what its subscription makes of it."""
+
+    projection_name = "Sold"
+    then: Callable[[], Awaitable[object]] | None = None
+
+    async def advance(self, batch: Sequence[StoredEvent], after: Position | None) -> bool:
+        try:
+            return await super().advance(batch, after)
+        except HandlerFailedError:
+            if self.then is not None:
+                then, self.then = self.then, None
+                await then()
+            raise
+
+
+async def follow_and_then(
+    manager: SubscriptionManager, log: Log, then: Callable[[], Awaitable[object]]
+) -> tuple[Sold, Position]:
+    """A projection that fails at the second of three events, all of them in its first page."""
+    sold = ThenSomethingElse(log.database, retry_policy=QUICK)
+    sold.then = then
+    await sold.setup()
+    result = await sell(log.store, "apple", "worm", "pear")
+    await log.shows(3)
+    await manager.subscribe(sold, quick())
+    await manager.start()
+    return sold, result.position
+
+
+async def test_a_reset_after_a_failure_files_no_other_event_in_its_place(
+    manager: SubscriptionManager, log: Log
+) -> None:
+    sold, last = await follow_and_then(manager, log, Sold(log.database).reset)
+    await sold.wait_for(last, timeout_seconds=20)
+    assert await sold.totals() == {"apple": 1, "pear": 1}
+    letters = await log.dead_letters.get_failed_events("Sold")
+    assert [letter.event_data["article"] for letter in letters] == ["worm"]
+
+
+async def test_a_failure_at_an_event_that_a_rival_has_handled_is_none(
+    manager: SubscriptionManager, log: Log
+) -> None:
+    rival = Sold(log.database)
+    sold, last = await follow_and_then(manager, log, partial(rival.catch_up, log.store))
+    await sold.wait_for(last, timeout_seconds=20)
+    await manager.wait_until_live()
+    assert await sold.totals() == {"apple": 1, "worm": 1, "pear": 1}
+    assert await log.dead_letters.get_failed_events("Sold") == []
 
 
 async def has(sold: Sold, totals: dict[str, int]) -> bool:
