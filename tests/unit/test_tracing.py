@@ -40,16 +40,13 @@ class Lamp(AggregateRoot[bool]):
         self._state = True
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _provider() -> None:
+@pytest.fixture(autouse=True)
+def _provider(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For one test: set_tracer_provider would be for all that come later in this process."""
+    EXPORTER.clear()
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(EXPORTER))
-    trace.set_tracer_provider(provider)
-
-
-@pytest.fixture(autouse=True)
-def _no_spans() -> None:
-    EXPORTER.clear()
+    monkeypatch.setattr(trace, "_TRACER_PROVIDER", provider)
 
 
 def spans() -> dict[str, ReadableSpan]:
