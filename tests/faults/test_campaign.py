@@ -1,9 +1,18 @@
 """The crash campaign, a bounded part of it; `make faults` runs it for long."""
 
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
 import pytest
 
-from tests.faults.campaign.run import LEAST_FAULTS, Run
+from tests.faults.campaign.run import LEAST_FAULTS, ROLES, Run
 from tests.faults.campaign.sabotage import SABOTAGES
+from tutorial_support.lab import eventually
 from tutorial_support.services import KINDS, is_available
 
 SEED, SECONDS = 1, 12.0
@@ -40,3 +49,42 @@ async def test_a_run_finds_what_is_broken(sabotage: str) -> None:
         pytest.skip(KINDS[broker].nothing_found())
     report = await Run(SEED, 5.0, sabotage).go()
     assert any(FINDINGS[sabotage] in violation for violation in report.violations), report
+
+
+@pytest.fixture
+def campaign(cache: Path) -> Iterator[subprocess.Popen[bytes]]:
+    words = ["--runs", "1", "--seconds", "900", "--broker", "table"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.faults.campaign", *words],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    yield process
+    process.kill()
+    process.wait(30)
+
+
+def is_at_work(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+async def test_its_actors_and_its_servers_end_with_it(
+    end: signal.Signals,
+    campaign: subprocess.Popen[bytes],
+    cache: Path,
+    running: Callable[[], list[str]],
+) -> None:
+    children, crew = psutil.Process(campaign.pid).children, sum(ROLES.values())
+    await eventually(lambda: len(children()) >= crew, timeout_seconds=120)
+    at_work = children()
+    assert running()
+    campaign.send_signal(end)
+    await eventually(lambda: not any(map(is_at_work, at_work)), timeout_seconds=60)
+    await eventually(lambda: not running(), timeout_seconds=60)
+    assert campaign.wait(60) != 0
+    assert not any("private-" in entry for entry in os.listdir(cache))

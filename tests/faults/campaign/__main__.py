@@ -1,6 +1,7 @@
 """`python -m tests.faults.campaign --runs 20 --seconds 30`: fails on the first broken promise."""
 
 import asyncio
+import signal
 import sys
 from collections import Counter
 from typing import Annotated
@@ -25,6 +26,8 @@ def main(
     ] = "",
 ) -> None:
     """Kill everything that writes, publishes, follows and serves, and compare."""
+    # Ends as Ctrl-C does, which asyncio turns into a cancellation: servers and files go too.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     console, faults, counts = Console(soft_wrap=True), Counter[str](), Counter[str]()
     with Progress(console=console) as progress:
         task = progress.add_task("Under fire", total=runs)

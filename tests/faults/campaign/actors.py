@@ -1,10 +1,14 @@
 """One process at work until it is killed: `python -m tests.faults.campaign.actors`.
 
-SIGTERM asks a writer to end what it has begun; the others are killed.
+SIGTERM asks a writer to end what it has begun; the others are killed. All end with the campaign,
+however that ends.
 """
 
 import asyncio
+import os
 import signal
+import sys
+from threading import Thread
 from uuid import UUID
 
 from eventsource import (
@@ -143,6 +147,11 @@ ROLES = {
 }
 
 
+def end_with_the_campaign() -> None:
+    os.read(sys.stdin.fileno(), 1)  # until it is closed; not sys.stdin.read(), which locks it
+    os._exit(1)
+
+
 async def main(orders: Orders) -> None:
     let_it_jump(orders.seed)
     kind, work = ROLES[orders.role]
@@ -152,4 +161,5 @@ async def main(orders: Orders) -> None:
 
 
 if __name__ == "__main__":
+    Thread(target=end_with_the_campaign, daemon=True).start()
     asyncio.run(main(Orders.given()))

@@ -33,6 +33,7 @@ class Crew:
             *(sys.executable, "-m", "tests.faults.campaign.actors"),
             cwd=ROOT,
             env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **orders.environment()},
+            stdin=PIPE,  # closed when this process ends, be it by SIGKILL: then the actor ends too
             stdout=DEVNULL,
             stderr=PIPE,
         )
