@@ -5,6 +5,7 @@ from typing import Any, Self
 
 from sqlalchemy import URL
 
+from ..parameters import check_parameters
 from . import databases
 from .databases import Claim
 from .errors import DatabaseUnavailable
@@ -74,8 +75,10 @@ async def open_database(
     Finds PostgreSQL or starts one; `url` names a server or database of your own instead. The
     database is fresh and ends with `close`, or is dropped by the next run; with `keep=True` it is
     the notebook's lasting one, with `empty=True` a fresh one without the schema. Raises
-    DatabaseUnavailable, which says what to do.
+    DatabaseUnavailable, which says what to do; and, before anything else, WrongParameter if
+    papermill gave the notebook a parameter that it does not have.
     """
+    check_parameters()
     lasting = databases.name_for(name)
     server = await find_server(url)
     if keep:

@@ -1,6 +1,5 @@
 """The frame every notebook has: its head, its fixed sections in order, its exercises, its end."""
 
-import ast
 import re
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from tutorial_support.notebooks.files import find, number_of, parameters_cell
 from tutorial_support.notebooks.navigation import BADGE
 from tutorial_support.notebooks.page import Found, Page, links, without_code
 from tutorial_support.notebooks.refresh import exercise_places
+from tutorial_support.parameters import parameter_values
 
 PARAMETERS = {"seed", "size", "database_url"}
 OPTIONAL_PARAMETERS = {"keep"}
@@ -87,7 +87,7 @@ def parameters(page: Page) -> Found:
         yield where, f"the parameters cell does not set {', '.join(sorted(missing))}"
     if unknown := values.keys() - PARAMETERS - OPTIONAL_PARAMETERS:
         names = ", ".join(sorted(unknown))
-        yield where, f"unknown parameters: {names}; papermill would take a misspelt one silently"
+        yield where, f"unknown parameters: {names}"
     if values.get("database_url") is not None:
         yield where, "database_url must be None: the course finds or starts the database"
     set_up = codes[1].source if len(codes) > 1 else ""
@@ -150,17 +150,6 @@ def questions(page: Page) -> Found:
         )
         if not 3 <= len(folded) <= 5:
             yield section.cell, f"three to five questions with folded answers, not {len(folded)}"
-
-
-def parameter_values(source: str) -> dict[str, object]:
-    """The names and plain values a parameters cell sets."""
-    return {
-        target.id: ast.literal_eval(statement.value)
-        for statement in ast.parse(source).body
-        if isinstance(statement, ast.Assign)
-        for target in statement.targets
-        if isinstance(target, ast.Name)
-    }
 
 
 def _words(sentence: str) -> set[str]:
