@@ -52,6 +52,8 @@ TESTS = {
     "stores/append_counter": "tests/contracts/test_monitoring.py",
     "stores/wrapper": "tests/contracts/test_tenants.py tests/contracts/test_projections_inline.py "
     "tests/contracts/test_privacy.py",
+    "stores/paging": f"{STORES} tests/contracts/test_projections.py "
+    "tests/contracts/subscriptions/test_failures.py -k 'sqlite or in-memory'",
     "stores/": f"tests/unit/test_values.py {STORES} tests/contracts/test_exactness.py "
     "-k 'not postgresql'",
     "outbox": "tests/contracts/repositories/test_outbox_publisher.py "

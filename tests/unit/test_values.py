@@ -79,6 +79,7 @@ def test_a_stream_knows_its_latest_event() -> None:
 
 
 def test_results_say_how_it_went() -> None:
+    assert AppendResult(True, 3).position == Position.START
     done = AppendResult.successful(3, 17, 99)
     assert (done.success, done.conflict, done.position) == (True, False, Position(99, 17))
     refused = AppendResult.conflicted(4)

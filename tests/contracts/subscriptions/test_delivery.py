@@ -115,6 +115,33 @@ async def test_the_checkpoint_follows_the_log_past_events_of_others(
     assert seller.sold == ["apple"]
 
 
+async def test_who_stands_at_the_end_saves_nothing_while_nothing_happens(
+    manager: SubscriptionManager, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save, read_all = log.checkpoints.save_position, log.store.read_all
+    saves, reads = [], []
+    monkeypatch.setattr(
+        log.checkpoints,
+        "save_position",
+        lambda *place, **more: saves.append(place) or save(*place, **more),
+    )
+    monkeypatch.setattr(
+        log.store, "read_all", lambda options: reads.append(options) or read_all(options)
+    )
+    await sell(log.store, "apple")
+    await close_till(log)
+    await log.shows(2)
+    await manager.subscribe(Seller(), quick(poll_interval_seconds=0.01))
+    await manager.start()
+    await manager.wait_until_live()
+    end = await log.store.get_feed_end()
+    assert await log.checkpoints.get_position("Seller") == end
+    saves.clear()
+    reads.clear()
+    await eventually(lambda: len(reads) > 6, timeout_seconds=20)
+    assert saves == []
+
+
 async def test_filters_are_part_of_the_query(
     manager: SubscriptionManager, log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
