@@ -93,6 +93,24 @@ def test_a_stored_event_shows_its_place() -> None:
     assert stored.position == Position(0, 7)
 
 
+METHODS = {
+    "append_events",
+    "event_exists",
+    "get_events",
+    "get_events_by_type",
+    "get_feed_end",
+    "get_stream_version",
+    "read_stream",
+}
+
+
+@pytest.mark.parametrize("missing", sorted(METHODS))
+def test_a_store_that_lacks_a_method_is_refused(missing: str) -> None:
+    methods = {name: getattr(InMemoryEventStore, name) for name in METHODS - {missing}}
+    with pytest.raises(TypeError, match=missing):
+        type("Partial", (EventStore,), methods)()
+
+
 def test_memory_serves_the_event_loops_of_many_threads() -> None:
     store, aggregate = InMemoryEventStore(), uuid4()
 
