@@ -55,6 +55,18 @@ def collecting(bus: EventBus) -> list[DomainEvent]:
 
 
 @pytest.mark.parametrize("kind", BROKERS)
+async def test_it_is_connected_for_a_block_and_ends_with_it(make: MakeBus) -> None:
+    async with make() as bus:
+        assert bus.is_connected
+        seen = collecting(bus)
+        await bus.start_consuming_in_background()
+        (event,) = lit(1)
+        await bus.publish([event])
+        await eventually(lambda: seen == [event], timeout_seconds=20)
+    assert not bus.is_connected
+
+
+@pytest.mark.parametrize("kind", BROKERS)
 async def test_each_group_gets_every_event(make: MakeBus) -> None:
     mails, stock = make(group="mails"), make(group="stock")
     seen = [collecting(mails), collecting(stock)]

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
 
 from eventsource import (
     DomainEvent,
+    EventStoreConnectionError,
     PostgreSQLEventStore,
     SchemaError,
     register_event,
@@ -113,6 +114,13 @@ async def test_the_doorbell_wakes_a_publisher_at_once(database_url: str, engine_
             await bell.publish(events)
             await eventually(lambda: len(receiver.versions) == version)  # noqa: B023
     assert receiver.versions == [1, 2, 3]
+
+
+async def test_nobody_rings_for_nothing(unused_tcp_port: int, engine_of) -> None:
+    nowhere = engine_of(f"postgresql+asyncpg://localhost:{unused_tcp_port}/x")
+    await Doorbell(nowhere).publish([])
+    with pytest.raises(EventStoreConnectionError):
+        await Doorbell(nowhere).publish(signals(uuid4(), 1))
 
 
 async def test_a_listener_whose_connection_died_comes_back_and_misses_nothing(

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from eventsource import DomainEvent
+from eventsource import DomainEvent, InMemoryInboxRepository, SQLiteCheckpointRepository
 from eventsource.exceptions import (
     DatabaseError,
     EventSourceError,
@@ -29,6 +29,13 @@ leaves = st.none() | st.booleans() | st.integers() | floats | st.sampled_from(HO
 values = st.recursive(leaves, lambda one: st.lists(one) | st.dictionaries(names, one), max_leaves=5)
 data = st.dictionaries(names, values, max_size=3)
 BOOM = ValueError("boom")
+
+
+async def test_what_a_repository_cannot_be_on_is_refused_in_words() -> None:
+    with pytest.raises(TypeError, match="SQLite needs a SQLiteDatabase or a transaction of one"):
+        SQLiteCheckpointRepository("sqlite:///shop.db")
+    with pytest.raises(TypeError, match="in memory has no transactions to join"):
+        await InMemoryInboxRepository().record("mail", uuid4(), transaction="x")
 
 
 @fuzz
