@@ -21,6 +21,7 @@ from eventsource import (
     Vault,
     register_event,
 )
+from eventsource.events.confidential import masked
 
 
 @register_event
@@ -51,6 +52,35 @@ def test_it_is_a_text_that_hides() -> None:
         Personal(7)
     with pytest.raises(ValidationError):
         arrived(name=7)
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("Key (name)=(Ada Lovelace) already exists", "Key (name)=([personal]) already exists"),
+        ("ADA LOVELACE, ada lovelace", "[personal], [personal]"),
+        ("Adalbert", "Adalbert"),
+        ("at Ada's: Ada Lovelace", "at [personal]'s: [personal]"),
+        ("no name in here", "no name in here"),
+    ],
+)
+def test_a_text_about_an_event_is_masked(said: str, kept: str) -> None:
+    assert masked(said, arrived(host="Ada", host_id="h")) == kept
+
+
+async def test_only_what_is_readable_is_masked() -> None:
+    event, guests = arrived(), vault()
+    (sealed,) = await guests.seal_events([event])
+    stored = GuestArrived.from_dict(sealed.to_dict())
+    assert masked("nothing", arrived(name="")) == "nothing"
+    assert masked("Ada Lovelace", stored) == "Ada Lovelace"
+    await guests.open_events([stored])
+    assert masked("Ada Lovelace", stored) == "[personal]"
+    await guests.erase(event.aggregate_id)
+    erased = GuestArrived.from_dict(sealed.to_dict())
+    await guests.open_events([erased])
+    assert masked("Ada Lovelace is [erased]", erased) == "Ada Lovelace is [erased]"
+    assert masked("said of what cannot be read", None) == "said of what cannot be read"
 
 
 async def test_it_is_never_written_before_it_is_sealed() -> None:

@@ -4,11 +4,13 @@ import asyncio
 import inspect
 import logging
 import threading
+import traceback
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from eventsource.events.base import DomainEvent
+from eventsource.events.confidential import masked
 from eventsource.protocols import AnyEventHandler
 from eventsource.retries import RetryPolicy
 
@@ -114,7 +116,8 @@ async def _run_all(subscriptions: Sequence[Subscription], event: DomainEvent) ->
         if isinstance(result, BaseException)
     ]
     for failure in failures:
-        _log.warning("Handler failed on %s: %s", event, failure, exc_info=failure.error)
+        said = masked("".join(traceback.format_exception(failure.error)), event)
+        _log.warning("Handler %s failed on %s: %s", failure.subscription.name, event, said)
     return failures
 
 

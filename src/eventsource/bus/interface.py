@@ -20,9 +20,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import uuid4
 
-from eventsource.bus.dispatch import BUS_RETRIES, Dispatcher, Failure
+from eventsource.bus.dispatch import BUS_RETRIES, Dispatcher
 from eventsource.bus.message import DeadLetter, Message, to_event, to_message
 from eventsource.events.base import DomainEvent
+from eventsource.events.confidential import masked
 from eventsource.events.registry import EventRegistry, default_registry
 from eventsource.exceptions import EventBusError
 from eventsource.observability import (
@@ -154,13 +155,10 @@ class EventBus(ABC):
         if not failures:
             self.stats.events_handled += 1
             return None
-        _log.error("%s becomes a dead letter: %s", event, _summary(failures))
-        return self._dead_letter(message, _summary(failures), tries)
+        reason = masked("; ".join(map(str, failures)), event)
+        _log.error("%s becomes a dead letter: %s", event, reason)
+        return self._dead_letter(message, reason, tries)
 
     def _dead_letter(self, message: Message, reason: str, attempts: int) -> DeadLetter:
         self.stats.dead_letters += 1
         return DeadLetter(str(uuid4()), reason, attempts, datetime.now(UTC), message)
-
-
-def _summary(failures: Sequence[Failure]) -> str:
-    return "; ".join(map(str, failures))

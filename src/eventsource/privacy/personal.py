@@ -12,11 +12,11 @@ from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 from eventsource.events.base import DomainEvent
+from eventsource.events.confidential import MASK, Confidential
 from eventsource.exceptions import DecryptionError, PrivacyError
 from eventsource.privacy.encryption import Cipher
 
 ERASED: Final = "[erased]"  #: the value of personal data whose key was destroyed
-_MASK = "[personal]"
 # The name of an opened value in a snapshot's JSON, on its way to the aggregate. It is made anew by
 # every process, so nothing that is stored can pass for one.
 _OPENED = f"opened-{secrets.token_hex(16)}"
@@ -47,11 +47,12 @@ class Sealed:
         return json.dumps([self.subject, self.event_id, self.field]).encode()
 
 
-class Personal:
+class Personal(Confidential):
     """A text about a person, as the type of an event's field: `name: Personal`.
 
     It belongs to the event's aggregate, or to whom `Subject` names. As JSON it is ciphertext or an
-    error, whoever writes it; as text it is a mask. The plain text is `value`.
+    error, whoever writes it; as text it is a mask. The plain text is `value`; what an error says of
+    it is masked in dead letters. What you write elsewhere in plain text, you must erase there.
     """
 
     __hash__ = None  # type: ignore[assignment]  # equal by value, and opening changes that
@@ -78,6 +79,10 @@ class Personal:
     def is_erased(self) -> bool:
         return self._is_erased
 
+    @property
+    def secret(self) -> str:
+        return "" if self._value is None or self._is_erased else self._value
+
     def _become(self, text: str | None) -> None:
         """None: the key was destroyed."""
         self._value, self._is_erased = ERASED if text is None else text, text is None
@@ -90,7 +95,7 @@ class Personal:
         return self._value is not None and self._value == other._value
 
     def __str__(self) -> str:
-        return ERASED if self.is_erased else _MASK
+        return ERASED if self.is_erased else MASK
 
     def __repr__(self) -> str:
         return f"Personal({self})"

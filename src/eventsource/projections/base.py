@@ -284,7 +284,8 @@ class CheckpointTrackingProjection(ABC):
             return
         try:
             place = event.event_id, self.projection_name, event.event_type
-            await self._dlq_repo.add_failed_event(*place, event.to_dict(), error, tries)
+            letter = *place, event.to_dict(), error, tries
+            await self._dlq_repo.add_failed_event(*letter, event=event)
         except Exception:  # noqa: BLE001  # a second error must not hide the first
             # The handler's error is on its way to the caller and says more.
             _log.exception("%s could not file event %s", self.projection_name, event.event_id)

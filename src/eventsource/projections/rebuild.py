@@ -54,9 +54,10 @@ async def rebuild_blue_green(
     """Build new tables beside the old ones, then put them in their place in one transaction.
 
     Readers, and the projection itself or the appends that update it, go on with the old tables
-    until then. A crash leaves those as they were: repeat the call. The new tables come from
-    `create_tables` and hold what the old ones should: everything up to the projection's
-    checkpoint, or every append if it is inline. `is_replaying` is true throughout.
+    until then. A crash leaves those as they were, and what is built in a schema of its own: repeat
+    the call. The new tables come from `create_tables` and hold what the old ones should: everything
+    up to the projection's checkpoint, or every append if it is inline. `is_replaying` is true
+    throughout.
 
     PostgreSQL only. The role needs CREATE on the database; the last step waits for transactions
     that read the old tables, and fails, changing nothing, if views depend on them. Handlers reach

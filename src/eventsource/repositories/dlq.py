@@ -9,6 +9,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from eventsource.events.base import DomainEvent
+from eventsource.events.confidential import masked
 from eventsource.exceptions import SerializationError
 from eventsource.repositories.sql import (
     InMemoryRepository,
@@ -157,17 +159,19 @@ class DLQRepository(SQLRepository):
         error: BaseException,
         retry_count: int = 0,
         *,
+        event: DomainEvent | None = None,
         transaction: Any = None,
     ) -> None:
         """A further failure updates the entry and opens it again; `first_failed_at` stays.
 
+        Give the `event`, and what the error says of its personal data is masked.
         SerializationError for data that is no JSON object, or that PostgreSQL could not keep.
         """
         check_event_id(event_id)
         data = _to_text(event_type, event_id, event_data)
         # Of `error` itself, wherever it is handled.
-        message = storable(str(error) or type(error).__name__)
-        stacktrace = storable("".join(traceback.format_exception(error)))
+        message = storable(masked(str(error) or type(error).__name__, event))
+        stacktrace = storable(masked("".join(traceback.format_exception(error)), event))
         values = event_id, projection_name, event_type, data, message, stacktrace, retry_count
         await self._fetch(_ADD, *values, now(), transaction=transaction)
 

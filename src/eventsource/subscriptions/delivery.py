@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from uuid import UUID
 
 from eventsource.events.base import DomainEvent
+from eventsource.events.confidential import masked
 from eventsource.exceptions import EventStoreConnectionError
 from eventsource.projections.base import CheckpointTrackingProjection
 from eventsource.repositories.checkpoint import CheckpointRepository
@@ -102,7 +103,8 @@ class HandlerTarget:
                 failures += 1
                 if failures == policy.max_tries or is_connection_lost(error):
                     raise HandlerFailedError(error, events[0].event_id) from error
-                _log.info("%s: try %d on %s: %r", self._name, failures, events[0], error)
+                said = masked(repr(error), events[0])
+                _log.info("%s: try %d on %s: %s", self._name, failures, events[0], said)
             else:
                 self._unsaved += batch
                 return True

@@ -13,6 +13,8 @@ from uuid import UUID
 
 from sqlalchemy.exc import DBAPIError
 
+from eventsource.events.base import DomainEvent
+from eventsource.events.confidential import masked
 from eventsource.exceptions import (
     DatabaseError,
     EventDeliveryError,
@@ -47,21 +49,20 @@ class _Place:
     position: Position
     event_id: UUID
     event_type: str
-    event_data: Any = None
+    event_data: str | None = None
+    event: DomainEvent | None = None
 
     @classmethod
     def of(cls, stored: StoredEvent) -> "_Place":
-        return cls(stored.position, stored.event_id, stored.event_type, stored.event)
+        place = stored.position, stored.event_id, stored.event_type
+        return cls(*place, event=stored.event)
 
     @classmethod
     def of_unreadable(cls, error: UnreadableEventError) -> "_Place":
         return cls(error.feed_position, error.event_id, error.event_type, error.event_data)
 
     def dead_letter_data(self) -> dict[str, Any]:
-        if isinstance(self.event_data, str):
-            return {"stored": self.event_data}
-        data: dict[str, Any] = self.event_data.to_dict()
-        return data
+        return {"stored": self.event_data} if self.event is None else self.event.to_dict()
 
 
 class Runner:
@@ -227,10 +228,11 @@ class Runner:
                 place.dead_letter_data(),
                 failed,
                 self._config.retry.max_tries,
+                event=place.event,
             )
             subscription.dead_letters += 1
             await self._skip(place)
-            _log.error("A dead letter: %s", failed)
+            _log.error("A dead letter: %s", masked(str(failed), place.event))
         subscription.events_failed += 1
         await self._report(subscription, failed)
         if self._dead_letters is None:

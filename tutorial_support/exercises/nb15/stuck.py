@@ -51,8 +51,7 @@ class _DeadLetters(InMemoryDLQRepository):
         event_data: Any,
         error: BaseException,
         retry_count: int = 0,
-        *,
-        transaction: Any = None,
+        **options: Any,
     ) -> None:
         if not isinstance(event_data, Mapping):
             raise NotYet(
@@ -61,7 +60,7 @@ class _DeadLetters(InMemoryDLQRepository):
                 hint=4,
             )
         await super().add_failed_event(
-            event_id, projection_name, event_type, event_data, error, retry_count
+            event_id, projection_name, event_type, event_data, error, retry_count, **options
         )
 
 
