@@ -141,8 +141,8 @@ async def place(request: pytest.FixtureRequest, tmp_path: Path, engine_of) -> As
         )
 
         async def in_memory() -> bytes:
-            tables = [each._source._connection.iterdump() for each in (snapshots, letters)]
-            return repr([store._rows, *map(list, tables)]).encode()
+            databases = store._database, snapshots._source, letters._source
+            return repr([list(each._connection.iterdump()) for each in databases]).encode()
 
         yield Place(store, InMemoryKeyRepository(), snapshots, letters, in_memory)
     elif request.param == "sqlite":

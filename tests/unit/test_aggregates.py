@@ -222,8 +222,8 @@ class TestAggregateRepository:
         account = accounts.create_new(uuid4())
         account.deposit(5)
         await accounts.save(account)
-        monkeypatch.delattr(InMemoryEventStore, "_event")
-        with pytest.raises(AttributeError):
+        monkeypatch.setattr(InMemoryEventStore, "_event", None)
+        with pytest.raises(TypeError):
             await accounts.load(account.aggregate_id)
         assert await accounts.exists(account.aggregate_id)
         assert await accounts.get_version(account.aggregate_id) == 1

@@ -1,19 +1,17 @@
 """What the repositories share: one text of each statement serves all three backends."""
 
-import sqlite3
-import threading
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, get_args
 from uuid import UUID
 
 from eventsource.asyncpg_pool import PostgreSQLSource, executor_for
 from eventsource.exceptions import DatabaseError, SchemaError
-from eventsource.migrations import get_schema
-from eventsource.sqlite_database import SQLiteDatabase, SQLiteTransaction, parameters
+from eventsource.memory_database import MemoryDatabase
+from eventsource.sqlite_database import SQLiteDatabase, SQLiteTransaction
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -29,41 +27,6 @@ class Statements(Protocol):
     """Whatever runs a statement: an engine, a session, an open transaction."""
 
     async def fetch(self, statement: str, *arguments: Any) -> list[Row]: ...
-
-
-class MemoryDatabase:
-    """The tables of one schema in the memory of this process, by the sqlite3 of Python itself.
-
-    So backends cannot drift apart. Nothing in here waits, so the lock is never held while another
-    task runs, and serves any number of threads and event loops.
-    """
-
-    def __init__(self, schema: str) -> None:
-        self._schema = schema
-        self._lock = threading.RLock()
-        self._connection = sqlite3.connect(
-            ":memory:", isolation_level=None, check_same_thread=False
-        )
-        self._connection.row_factory = sqlite3.Row
-        self._connection.executescript(get_schema(schema, "sqlite"))
-
-    async def fetch(self, statement: str, *arguments: Any) -> list[Row]:
-        try:
-            with self._lock:
-                found = self._connection.execute(statement, parameters(statement, arguments))
-                return found.fetchall()
-        except (sqlite3.Error, OverflowError, UnicodeError) as error:
-            raise DatabaseError(f"The repository in memory refused a statement: {error}") from error
-
-    @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Self]:
-        """For blocks that wait for nothing else."""
-        with self._lock, self._connection:
-            self._connection.execute("BEGIN")
-            yield self
-
-    def __del__(self) -> None:
-        self._connection.close()
 
 
 def sqlite_statements(source: object) -> Statements:

@@ -5,9 +5,16 @@ from operator import itemgetter
 from typing import Any
 
 from eventsource.exceptions import UnreadableEventError
-from eventsource.stores.interface import ReadDirection, ReadOptions, StoredEvent
+from eventsource.stores.interface import (
+    ReadDirection,
+    ReadOptions,
+    StoredEvent,
+    parse_stream_id,
+    version_to_start_after,
+)
 
 PAGE_ROWS = 1000
+_LAST_VERSION = (2**31, "")
 
 Row = Any
 Cursor = tuple[Any, ...]
@@ -34,6 +41,29 @@ async def pages(
             after = cursor_of(rows[-1])
         else:
             before = cursor_of(rows[-1])
+
+
+def stream_pages(
+    fetch: Callable[..., Awaitable[list[Row]]],
+    statements: tuple[str, str],
+    filters: tuple[object, ...],
+    stream_id: str,
+    options: ReadOptions,
+) -> AsyncIterator[list[Row]]:
+    """The rows of one stream by version, or of all streams of a bare id.
+
+    The statements, forward and backward, are given the lower bound of the page, its size, the
+    filters, the upper bound, the id and the type.
+    """
+    of_stream = parse_stream_id(stream_id)
+    statement = by_direction(options, *statements)
+
+    async def page(after: Cursor, before: Cursor, size: int) -> list[Row]:
+        return await fetch(statement, *after, size, *filters, *before, *of_stream)
+
+    # Pages exclude their bounds, and no type sorts before the empty text.
+    start = (max(version_to_start_after(options), 0) + 1, "")
+    return pages(page, options, ("version", "aggregate_type"), start, _LAST_VERSION)
 
 
 def by_direction(options: ReadOptions, forward: str, backward: str) -> str:

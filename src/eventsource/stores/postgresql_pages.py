@@ -5,18 +5,13 @@ from typing import Protocol
 
 from eventsource.asyncpg_pool import Row
 from eventsource.exceptions import PositionNotFoundError
+from eventsource.stores import paging
 from eventsource.stores import postgresql_statements as sql
-from eventsource.stores.interface import (
-    ReadDirection,
-    ReadOptions,
-    parse_stream_id,
-    version_to_start_after,
-)
-from eventsource.stores.paging import Cursor, by_direction, pages
+from eventsource.stores.interface import ReadDirection, ReadOptions
+from eventsource.stores.paging import Cursor, pages
 from eventsource.stores.postgresql_table import EventsTable
 from eventsource.types import Position
 
-_LAST_VERSION = (2**31, "")
 _LAST_POSITION = (2**63 - 1, 2**63 - 1)
 
 
@@ -31,18 +26,8 @@ class Fetch(Protocol):
 
 def stream_pages(fetch: Fetch, stream_id: str, options: ReadOptions) -> AsyncIterator[list[Row]]:
     """Rows of one stream by version, or of all streams of a bare id."""
-    aggregate_id, aggregate_type = parse_stream_id(stream_id)
-    statement = by_direction(options, sql.STREAM_PAGE_FORWARD, sql.STREAM_PAGE_BACKWARD)
-
-    async def page(after: Cursor, before: Cursor, size: int) -> list[Row]:
-        return await fetch(
-            statement, *after, size, *_filters(options), *before, aggregate_id, aggregate_type
-        )
-
-    # Pages exclude their bounds, and no type sorts before the empty text.
-    start = (max(version_to_start_after(options), 0) + 1, "")
-    columns = "version", "aggregate_type"
-    return pages(page, options, columns, start, _LAST_VERSION)
+    statements = sql.STREAM_PAGE_FORWARD, sql.STREAM_PAGE_BACKWARD
+    return paging.stream_pages(fetch, statements, _filters(options), stream_id, options)
 
 
 class Feed:

@@ -1,0 +1,224 @@
+"""What the event stores on SQLite share, whether it is in a file or in memory."""
+
+import json
+from abc import abstractmethod
+from collections.abc import AsyncIterator, Collection, Iterable
+from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime
+from typing import Any, Protocol
+from uuid import UUID, uuid4
+
+from eventsource.events.base import DomainEvent
+from eventsource.exceptions import PositionNotFoundError, UnreadableEventError
+from eventsource.observability import ATTR_AGGREGATE_ID, ATTR_FROM_VERSION
+from eventsource.serialization import encode
+from eventsource.stores import sqlite_statements as sql
+from eventsource.stores.append_rule import ExclusiveAppend, Taken
+from eventsource.stores.interface import (
+    AppendResult,
+    EventStream,
+    ReadOptions,
+    StoredEvent,
+    check_of_type,
+    check_part,
+    stream_id_of,
+)
+from eventsource.stores.paging import Cursor, Row, by_direction, pages, stream_pages
+from eventsource.stores.sql import SQLEventStore, Transaction
+from eventsource.types import Position
+
+_LAST_POSITION = (0, 2**63 - 1)
+
+
+class Tables(Protocol):
+    """What runs statements: a database, or a transaction of one."""
+
+    async def fetch(self, statement: str, *arguments: Any) -> list[Row]: ...
+
+
+class OpenTransaction(Tables, Protocol):
+    async def execute_many(self, statement: str, rows: Iterable[Iterable[Any]]) -> None: ...
+
+
+class SQLiteLog(SQLEventStore[Transaction]):
+    """The event store itself. Where its tables are is all that is left to say."""
+
+    @property
+    @abstractmethod
+    def _tables(self) -> Tables: ...
+
+    @abstractmethod
+    def _begin(
+        self, transaction: Transaction | None
+    ) -> AbstractAsyncContextManager[OpenTransaction]:
+        """A block in which nobody else writes: all of it is stored or nothing."""
+
+    def _class_stored(self, row: Row) -> type[DomainEvent] | None:
+        """The class of an event whose type nobody has registered, if it is known."""
+        return None
+
+    async def _append(
+        self,
+        aggregate_id: UUID,
+        aggregate_type: str,
+        batch: list[DomainEvent],
+        expected_version: int,
+        transaction: Transaction | None,
+    ) -> AppendResult:
+        append = ExclusiveAppend(aggregate_id, aggregate_type, expected_version)
+        async with self._begin(transaction) as tables:
+            ids = json.dumps([str(event.event_id) for event in batch])
+            taken = [_taken(row) for row in await tables.fetch(sql.TAKEN, ids)]
+            answer = append.answer(batch, await _head(tables, append), taken)
+            if isinstance(answer, AppendResult):
+                return answer
+            await self._insert(tables, answer)
+            return await _head(tables, append)
+
+    async def _insert(self, tables: OpenTransaction, events: list[DomainEvent]) -> None:
+        now, payloads = datetime.now(UTC), [encode(event) for event in events]
+        await tables.execute_many(sql.INSERT, map(_row, events, payloads, [now] * len(events)))
+        if self._outbox_enabled:
+            entries = map(_outbox_row, events, payloads, [now] * len(events))
+            await tables.execute_many(sql.INSERT_OUTBOX, entries)
+
+    async def get_events(
+        self,
+        aggregate_id: UUID,
+        aggregate_type: str | None = None,
+        from_version: int = 0,
+        from_timestamp: datetime | None = None,
+        to_timestamp: datetime | None = None,
+    ) -> EventStream:
+        check_part(aggregate_id, aggregate_type, from_version, from_timestamp, to_timestamp)
+        with self._tracer.span(
+            f"{self._name}.get_events",
+            {ATTR_AGGREGATE_ID: str(aggregate_id), ATTR_FROM_VERSION: from_version},
+        ):
+            rows = await self._tables.fetch(
+                sql.STREAM, aggregate_id, aggregate_type, from_version, from_timestamp, to_timestamp
+            )
+            return EventStream(
+                aggregate_id,
+                aggregate_type or rows[0]["only_type"] or "Unknown",
+                [self._event(row) for row in rows if row["payload"] is not None],
+                rows[0]["stream_version"],
+            )
+
+    async def get_events_by_type(
+        self,
+        aggregate_type: str,
+        tenant_id: UUID | None = None,
+        from_timestamp: datetime | None = None,
+    ) -> list[DomainEvent]:
+        check_of_type(aggregate_type, tenant_id, from_timestamp)
+        rows = await self._tables.fetch(sql.BY_TYPE, aggregate_type, tenant_id, from_timestamp)
+        return [self._event(row) for row in rows]
+
+    async def event_exists(self, event_id: UUID) -> bool:
+        return bool(await self._tables.fetch(sql.EVENT_EXISTS, event_id))
+
+    async def get_stream_version(self, aggregate_id: UUID, aggregate_type: str) -> int:
+        rows = await self._tables.fetch(sql.HEAD, aggregate_id, aggregate_type)
+        return rows[0]["version"] if rows else 0
+
+    async def get_feed_end(self) -> Position:
+        rows = await self._tables.fetch(sql.FEED_END)
+        return Position(0, rows[0]["position"])
+
+    def _stream_pages(self, stream_id: str, options: ReadOptions) -> AsyncIterator[list[Row]]:
+        statements = sql.STREAM_PAGE_FORWARD, sql.STREAM_PAGE_BACKWARD
+        return stream_pages(self._tables.fetch, statements, _filters(options), stream_id, options)
+
+    async def _feed_pages(self, options: ReadOptions) -> AsyncIterator[list[Row]]:
+        statement = by_direction(options, sql.FEED_PAGE_FORWARD, sql.FEED_PAGE_BACKWARD)
+
+        async def page(after: Cursor, before: Cursor, size: int) -> list[Row]:
+            return await self._tables.fetch(statement, *after, size, *_filters(options), *before)
+
+        start = (0, await self._resume_point(options.from_position))
+        columns = "transaction_id", "global_position"
+        async for rows in pages(page, options, columns, start, _LAST_POSITION):
+            yield rows
+
+    async def _resume_point(self, position: int | Position) -> int:
+        if isinstance(position, Position):
+            start, is_ours = position.sequence, position.transaction == 0
+        else:
+            start, is_ours = max(position, 0), True
+        if start and not (is_ours and await self._tables.fetch(sql.LOG_REACHES, start)):
+            raise PositionNotFoundError(position)
+        return start
+
+    def _event(self, row: Row, at: str = "") -> DomainEvent:
+        return self._reader.read(
+            row["event_type"],
+            row["payload"],
+            lambda: f"{_stream_id(row)}/{row['version']}{at}",
+            version=row["version"],
+            fallback=self._class_stored(row),
+        )
+
+    def _stored(self, row: Row) -> StoredEvent:
+        place = row["global_position"]
+        try:
+            event = self._event(row, f", position {place}")
+        except UnreadableEventError as error:
+            raise error.at(Position(0, place), row["payload"]) from error.__cause__
+        stored_at = datetime.fromisoformat(row["created_at"])
+        return StoredEvent(event, _stream_id(row), row["version"], place, stored_at)
+
+
+async def _head(tables: Tables, append: ExclusiveAppend) -> AppendResult:
+    rows = await tables.fetch(sql.HEAD, append.aggregate_id, append.aggregate_type)
+    return AppendResult.successful(*rows[0]) if rows else AppendResult.successful(0)
+
+
+def _filters(options: ReadOptions) -> tuple[object, ...]:
+    return (
+        options.from_timestamp,
+        options.to_timestamp,
+        options.tenant_id,
+        _json(options.event_types),
+        _json(options.aggregate_types),
+    )
+
+
+def _json(names: Collection[str] | None) -> str | None:
+    return None if names is None else json.dumps(list(names))
+
+
+def _stream_id(row: Row) -> str:
+    return stream_id_of(row["aggregate_id"], row["aggregate_type"])
+
+
+def _taken(row: Row) -> Taken:
+    return Taken(UUID(row["event_id"]), _stream_id(row), row["version"], row["global_position"])
+
+
+def _row(event: DomainEvent, payload: str, now: datetime) -> tuple[object, ...]:
+    return (
+        event.event_id,
+        event.aggregate_id,
+        event.aggregate_type,
+        event.event_type,
+        event.tenant_id,
+        event.actor_id,
+        event.aggregate_version,
+        event.occurred_at,
+        payload,
+        now,
+    )
+
+
+def _outbox_row(event: DomainEvent, payload: str, now: datetime) -> tuple[object, ...]:
+    return (
+        uuid4(),
+        event.event_id,
+        event.event_type,
+        event.aggregate_id,
+        event.aggregate_type,
+        event.tenant_id,
+        payload,
+        now,
+    )
