@@ -1,9 +1,8 @@
 """Where the keys of persons are kept, each encrypted with a master key that is elsewhere."""
 
-import json
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from eventsource.repositories.sql import (
     InMemoryRepository,
@@ -25,7 +24,7 @@ class PersonalKey:
     master_key_id: str | None
 
 
-_GET = "SELECT subject, wrapped_key, master_key_id FROM personal_keys WHERE {subjects}"
+_GET = "SELECT subject, wrapped_key, master_key_id FROM personal_keys WHERE subject {is_listed}"
 
 _ADD = """
 INSERT INTO personal_keys (subject, wrapped_key, master_key_id, created_at)
@@ -58,13 +57,12 @@ class KeyRepository(SQLRepository):
     """One key for each subject, for ever: what was erased does not come back."""
 
     schema = "personal_keys"
-    _subjects: ClassVar[str] = "subject IN (SELECT value FROM json_each($1))"
 
     async def get_keys(
         self, subjects: Collection[str], *, transaction: Any = None
     ) -> dict[str, PersonalKey]:
         """Those that there are, by subject."""
-        statement = _GET.replace("{subjects}", self._subjects)
+        statement = _GET.replace("{is_listed}", self._is_listed)
         rows = await self._fetch(
             statement, self._list(subjects), transaction=self._joined(transaction)
         )
@@ -88,9 +86,6 @@ class KeyRepository(SQLRepository):
         """Those whose key is encrypted with another master key; sorted."""
         return [row["subject"] for row in await self._fetch(_OTHERS, except_master_key_id)]
 
-    def _list(self, subjects: Collection[str]) -> Any:
-        return json.dumps(list(subjects))
-
     def _joined(self, transaction: Any) -> Any:
         """None: a key outlives the transaction for which it was made, which may be undone."""
         return None
@@ -112,8 +107,3 @@ class SQLiteKeyRepository(SQLiteRepository, KeyRepository):
 class PostgreSQLKeyRepository(PostgreSQLRepository, KeyRepository):
     """On an engine or session factory, best of another database than the log's. Each call is a
     transaction of its own, so an append inside yours needs a second connection."""
-
-    _subjects = "subject = ANY($1::text[])"
-
-    def _list(self, subjects: Collection[str]) -> list[str]:
-        return list(subjects)

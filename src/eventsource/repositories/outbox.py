@@ -3,12 +3,10 @@
 The event store adds an entry in the transaction of the event. `eventsource.outbox` publishes them.
 """
 
-import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from operator import itemgetter
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple
 from uuid import UUID, uuid4
 
 from eventsource.events.base import DomainEvent
@@ -73,75 +71,14 @@ class OutboxStats:
         return max(0.0, (now() - self.oldest_pending).total_seconds())
 
 
-class OutboxRepository(Protocol):
+class OutboxRepository(SQLRepository):
     """Entries in the order in which each stream grew. Ids that are not there are no error."""
+
+    schema = "outbox"
+    _later: ClassVar[str]
 
     async def add_event(self, event: DomainEvent, *, transaction: Any = None) -> UUID:
         """The id of the new entry. Stores with `outbox_enabled` do this by themselves."""
-        ...
-
-    async def claim(self, limit: int, lease_seconds: float) -> list[OutboxEntry]:
-        """At most `limit` entries to publish, in order, that nobody else gets meanwhile.
-
-        Whoever claims the first unpublished entry of a stream has the stream: no two claims hold
-        entries of one stream. After `lease_seconds` what is still pending can be claimed again. A
-        stream whose first entry waits for a retry, or has failed, gives nothing.
-        """
-        ...
-
-    async def mark_published(self, *entry_ids: UUID) -> None: ...
-
-    async def release(self, *entry_ids: UUID) -> None:
-        """Give claimed entries back before their lease ends."""
-        ...
-
-    async def increment_retry(
-        self, entry_id: UUID, error: str | None = None, *, delay_seconds: float = 0.0
-    ) -> None:
-        """Count an attempt that failed; the next may begin after the delay."""
-        ...
-
-    async def mark_failed(self, entry_id: UUID, error: str) -> None:
-        """Park the entry. It holds back its stream, and no other, until it is requeued or marked
-        published."""
-        ...
-
-    async def requeue(self, entry_id: UUID) -> None:
-        """Try a parked entry again, with its attempts counted from 0."""
-        ...
-
-    async def get_pending_events(self, limit: int = 100) -> list[OutboxEntry]:
-        """Oldest first, claimed or not."""
-        ...
-
-    async def get_failed_events(self, limit: int = 100) -> list[OutboxEntry]:
-        """Parked entries, oldest first."""
-        ...
-
-    async def cleanup_published(self, days: float = 7) -> int:
-        """Delete what was published at least so many days of 24 hours ago; how many."""
-        ...
-
-    async def get_stats(self) -> OutboxStats: ...
-
-
-class _SQLOutboxRepository(SQLRepository):
-    schema = "outbox"
-    _ids: ClassVar[str]
-    _later: ClassVar[str]
-
-    async def claim(self, limit: int, lease_seconds: float) -> list[OutboxEntry]:
-        # To look at a long backlog as a whole takes seconds, and is needed only if streams that
-        # cannot go on now fill its beginning.
-        for oldest in (10 * limit, _EVERYTHING):
-            if entries := await self._claim(limit, lease_seconds, oldest):
-                return entries
-        return []
-
-    async def _claim(self, limit: int, lease_seconds: float, oldest: int) -> list[OutboxEntry]:
-        raise NotImplementedError
-
-    async def add_event(self, event: DomainEvent, *, transaction: Any = None) -> UUID:
         entry_id = uuid4()
         await self._fetch(
             sql.ADD,
@@ -157,33 +94,57 @@ class _SQLOutboxRepository(SQLRepository):
         )
         return entry_id
 
+    async def claim(self, limit: int, lease_seconds: float) -> list[OutboxEntry]:
+        """At most `limit` entries to publish, in order, that nobody else gets meanwhile.
+
+        Whoever claims the first unpublished entry of a stream has the stream: no two claims hold
+        entries of one stream. After `lease_seconds` what is still pending can be claimed again. A
+        stream whose first entry waits for a retry, or has failed, gives nothing.
+        """
+        # To look at a long backlog as a whole takes seconds, and is needed only if streams that
+        # cannot go on now fill its beginning.
+        for oldest in (10 * limit, _EVERYTHING):
+            if entries := await self._claim(limit, lease_seconds, oldest):
+                return entries
+        return []
+
     async def mark_published(self, *entry_ids: UUID) -> None:
-        statement = sql.MARK_PUBLISHED.replace("{ids}", self._ids)
+        statement = sql.MARK_PUBLISHED.replace("{is_listed}", self._is_listed)
         await self._fetch(statement, self._list(entry_ids), now())
 
     async def release(self, *entry_ids: UUID) -> None:
-        await self._fetch(sql.RELEASE.replace("{ids}", self._ids), self._list(entry_ids))
+        """Give claimed entries back before their lease ends."""
+        await self._fetch(
+            sql.RELEASE.replace("{is_listed}", self._is_listed), self._list(entry_ids)
+        )
 
     async def increment_retry(
         self, entry_id: UUID, error: str | None = None, *, delay_seconds: float = 0.0
     ) -> None:
+        """Count an attempt that failed; the next may begin after the delay."""
         statement = sql.INCREMENT_RETRY.replace("{later}", self._later)
         text = None if error is None else storable(error)
         await self._fetch(statement, entry_id, text, self._delay(delay_seconds))
 
     async def mark_failed(self, entry_id: UUID, error: str) -> None:
+        """Park the entry. It holds back its stream, and no other, until it is requeued or marked
+        published."""
         await self._fetch(sql.MARK_FAILED, entry_id, storable(error))
 
     async def requeue(self, entry_id: UUID) -> None:
+        """Try a parked entry again, with its attempts counted from 0."""
         await self._fetch(sql.REQUEUE, entry_id)
 
     async def get_pending_events(self, limit: int = 100) -> list[OutboxEntry]:
+        """Oldest first, claimed or not."""
         return self._entries(await self._fetch(sql.WITH_STATUS, PENDING, limit))
 
     async def get_failed_events(self, limit: int = 100) -> list[OutboxEntry]:
+        """Parked entries, oldest first."""
         return self._entries(await self._fetch(sql.WITH_STATUS, FAILED, limit))
 
     async def cleanup_published(self, days: float = 7) -> int:
+        """Delete what was published at least so many days of 24 hours ago; how many."""
         return len(await self._fetch(sql.CLEANUP, days_ago(days)))
 
     async def get_stats(self) -> OutboxStats:
@@ -199,17 +160,16 @@ class _SQLOutboxRepository(SQLRepository):
     def _entries(self, rows: list[Row]) -> list[OutboxEntry]:
         return [OutboxEntry._make(row[:-1]) for row in rows]  # the last column is the sequence
 
-    def _list(self, entry_ids: Sequence[UUID]) -> Any:
+    async def _claim(self, limit: int, lease_seconds: float, oldest: int) -> list[OutboxEntry]:
         raise NotImplementedError
 
     def _delay(self, seconds: float) -> Any:
         raise NotImplementedError
 
 
-class _SQLiteOutbox(_SQLOutboxRepository):
+class _SQLiteOutbox(OutboxRepository):
     """For the SQLite files and for the one in memory."""
 
-    _ids = "id IN (SELECT value FROM json_each($1))"
     _later = "$3"
 
     async def _claim(self, limit: int, lease_seconds: float, oldest: int) -> list[OutboxEntry]:
@@ -236,9 +196,6 @@ class _SQLiteOutbox(_SQLOutboxRepository):
             for entry in super()._entries(rows)
         ]
 
-    def _list(self, entry_ids: Sequence[UUID]) -> str:
-        return json.dumps([str(one) for one in entry_ids])
-
     def _delay(self, seconds: float) -> datetime:
         return now() + seconds_long(seconds)
 
@@ -251,19 +208,15 @@ class SQLiteOutboxRepository(SQLiteRepository, _SQLiteOutbox):
     """On a SQLiteDatabase, which you open and close, or in a transaction of one."""
 
 
-class PostgreSQLOutboxRepository(PostgreSQLRepository, _SQLOutboxRepository):
+class PostgreSQLOutboxRepository(PostgreSQLRepository, OutboxRepository):
     """On an engine or session factory each call is a transaction of its own; on a connection or
     session it joins the caller's. Leases and retries go by the clock of the server."""
 
-    _ids = "id = ANY($1::uuid[])"
     _later = "now() + $3::interval"
 
     async def _claim(self, limit: int, lease_seconds: float, oldest: int) -> list[OutboxEntry]:
         lease = self._delay(lease_seconds)
         return _up_to_parked(self._entries(await self._fetch(sql.CLAIM, limit, lease, oldest)))
-
-    def _list(self, entry_ids: Sequence[UUID]) -> list[UUID]:
-        return list(entry_ids)
 
     def _delay(self, seconds: float) -> timedelta:
         return seconds_long(seconds)

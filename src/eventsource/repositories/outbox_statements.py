@@ -106,10 +106,10 @@ LEASE_SQLITE = "UPDATE event_outbox SET available_at = $2 WHERE id = $1"
 
 MARK_PUBLISHED = """
 UPDATE event_outbox SET status = 'published', published_at = $2, available_at = NULL
-WHERE {ids} AND status <> 'published'
+WHERE id {is_listed} AND status <> 'published'
 """
 
-RELEASE = "UPDATE event_outbox SET available_at = NULL WHERE {ids} AND status = 'pending'"
+RELEASE = "UPDATE event_outbox SET available_at = NULL WHERE id {is_listed} AND status = 'pending'"
 
 INCREMENT_RETRY = """
 UPDATE event_outbox SET retry_count = retry_count + 1, last_error = $2, available_at = {later}

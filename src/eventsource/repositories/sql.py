@@ -1,11 +1,12 @@
 """What the repositories share: one text of each statement serves all three backends."""
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Collection
 from contextlib import AbstractAsyncContextManager
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, get_args
 from uuid import UUID
 
 from eventsource.asyncpg_pool import PostgreSQLSource, executor_for
@@ -54,6 +55,8 @@ class SQLRepository:
 
     #: The template that makes the tables.
     schema: str
+    #: Whether a column is one of the values in the parameter $1, which `_list` makes.
+    _is_listed: ClassVar[str] = "IN (SELECT value FROM json_each($1))"
 
     def __init__(self, source: Any, statements_on: Callable[[Any], Statements]) -> None:
         self._source = source
@@ -72,13 +75,21 @@ class SQLRepository:
                 "which keeps every row."
             ) from error
 
+    def _list(self, values: Collection[str | UUID]) -> Any:
+        return json.dumps([str(value) for value in values])
+
 
 class PostgreSQLRepository(SQLRepository):
     """On an engine or session factory each call is a transaction of its own; on a connection or
     session it joins the caller's."""
 
+    _is_listed = "= ANY($1)"
+
     def __init__(self, source: PostgreSQLSource) -> None:
         super().__init__(source, executor_for)
+
+    def _list(self, values: Collection[str | UUID]) -> Any:
+        return list(values)
 
 
 class SQLiteRepository(SQLRepository):
