@@ -1,6 +1,6 @@
 """An event store in PostgreSQL, over asyncpg."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from datetime import datetime
 from typing import Self, TypeVar
 from uuid import UUID
@@ -9,24 +9,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_sessionm
 
 from eventsource.asyncpg_pool import AsyncpgPool, AsyncpgTransaction, Executor, Row
 from eventsource.events.base import DomainEvent
-from eventsource.events.registry import EventRegistry, default_registry
+from eventsource.events.registry import EventRegistry
 from eventsource.exceptions import DatabaseError, SchemaError, UnreadableEventError
 from eventsource.observability import (
     ATTR_AGGREGATE_ID,
-    ATTR_AGGREGATE_TYPE,
-    ATTR_EVENT_COUNT,
-    ATTR_EXPECTED_VERSION,
     ATTR_FROM_VERSION,
     Tracer,
     create_tracer,
 )
-from eventsource.serialization import EventReader
 from eventsource.stores import postgresql_statements as sql
-from eventsource.stores.append_counter import append_counter
-from eventsource.stores.append_rule import check_batch, check_expected_version
 from eventsource.stores.interface import (
     AppendResult,
-    EventStore,
     EventStream,
     ReadOptions,
     StoredEvent,
@@ -37,6 +30,7 @@ from eventsource.stores.interface import (
 from eventsource.stores.postgresql_append import Append
 from eventsource.stores.postgresql_pages import Feed, stream_pages
 from eventsource.stores.postgresql_table import EventsTable, probe
+from eventsource.stores.sql import SQLEventStore
 from eventsource.type_conversion import DefaultTypeConverter, TypeConverter
 from eventsource.types import Position
 
@@ -46,7 +40,7 @@ Need = Callable[[EventsTable], str | None]
 _UNDEFINED = {"42P01", "42703", "42883"}  # table, column, function
 
 
-class PostgreSQLEventStore(EventStore):
+class PostgreSQLEventStore(SQLEventStore[AsyncConnection | AsyncSession]):
     """Works on the shipped tables, plain or partitioned, and on a minimal `events` table, which
     only lacks the global feed. You own the engine and dispose it.
 
@@ -56,6 +50,8 @@ class PostgreSQLEventStore(EventStore):
     `string_id_fields`, for `uuid_fields`, and for keys ending in `_at`. Fields with a type never
     change type.
     """
+
+    _name = "postgresql_event_store"
 
     def __init__(
         self,
@@ -70,20 +66,18 @@ class PostgreSQLEventStore(EventStore):
         string_id_fields: Iterable[str] | None = None,
         auto_detect_uuid: bool = True,
     ) -> None:
+        super().__init__(
+            event_registry=event_registry,
+            outbox_enabled=outbox_enabled,
+            tracer=tracer or create_tracer(__name__, enable_tracing),
+            enable_tracing=enable_tracing,
+            type_converter=type_converter,
+            uuid_fields=uuid_fields,
+            string_id_fields=string_id_fields,
+            auto_detect_uuid=auto_detect_uuid,
+        )
         self._session_factory = session_factory
         self._pool = AsyncpgPool(session_factory)
-        self._outbox_enabled = outbox_enabled
-        self._tracer = tracer or create_tracer(__name__, enable_tracing)
-        self._count = append_counter(enable_tracing)
-        self._reader = EventReader(
-            event_registry or default_registry,
-            type_converter
-            or DefaultTypeConverter(
-                uuid_fields=uuid_fields,
-                string_id_fields=string_id_fields,
-                auto_detect_uuid=auto_detect_uuid,
-            ),
-        )
         self._known_table: EventsTable | None = None
         self._feed = Feed(self._fetch)
 
@@ -110,55 +104,27 @@ class PostgreSQLEventStore(EventStore):
     def session_factory(self) -> async_sessionmaker[AsyncSession]:
         return self._session_factory
 
-    @property
-    def event_registry(self) -> EventRegistry:
-        return self._reader.registry
-
-    @property
-    def outbox_enabled(self) -> bool:
-        return self._outbox_enabled
-
-    async def append_events(
+    async def _append(
         self,
         aggregate_id: UUID,
         aggregate_type: str,
-        events: Sequence[DomainEvent],
+        batch: list[DomainEvent],
         expected_version: int,
-        *,
-        transaction: AsyncConnection | AsyncSession | None = None,
+        transaction: AsyncConnection | AsyncSession | None,
     ) -> AppendResult:
-        check_expected_version(expected_version)
-        executor = self._executor(transaction)
-        batch = check_batch(aggregate_id, aggregate_type, events)
-        for event in batch:
-            self._reader.registry.get(event.event_type)  # or nobody could read it again
-        with (
-            self._tracer.span(
-                "postgresql_event_store.append_events",
-                {
-                    ATTR_AGGREGATE_ID: str(aggregate_id),
-                    ATTR_AGGREGATE_TYPE: aggregate_type,
-                    ATTR_EVENT_COUNT: len(batch),
-                    ATTR_EXPECTED_VERSION: expected_version,
-                },
-            ),
-            self._count(aggregate_type, len(batch)),
-        ):
-            return await self._with_table(
-                lambda table: table.append_problem(outbox=self._outbox_enabled),
-                lambda table: Append(
-                    executor,
-                    table,
-                    self._outbox_enabled,
-                    aggregate_id,
-                    aggregate_type,
-                    expected_version,
-                ).run(batch),
+        executor = self._pool if transaction is None else AsyncpgTransaction(transaction)
+        return await self._with_table(
+            lambda table: table.append_problem(outbox=self._outbox_enabled),
+            lambda table: Append(
                 executor,
-            )
-
-    def _executor(self, transaction: AsyncConnection | AsyncSession | None) -> Executor:
-        return self._pool if transaction is None else AsyncpgTransaction(transaction)
+                table,
+                self._outbox_enabled,
+                aggregate_id,
+                aggregate_type,
+                expected_version,
+            ).run(batch),
+            executor,
+        )
 
     async def get_events(
         self,
@@ -222,19 +188,16 @@ class PostgreSQLEventStore(EventStore):
         """As the port says; an append under way can hold it back."""
         return await self._feed.end()
 
-    async def read_stream(
-        self, stream_id: str, options: ReadOptions | None = None
-    ) -> AsyncIterator[StoredEvent]:
-        async for rows in stream_pages(self._fetch, stream_id, options or ReadOptions()):
-            for row in rows:
-                yield self._stored(row)
-
-    async def read_all(self, options: ReadOptions | None = None) -> AsyncIterator[StoredEvent]:
+    def read_all(self, options: ReadOptions | None = None) -> AsyncIterator[StoredEvent]:
         """As the port says; ends at the oldest append still under way in this database, whose
         events, and those after them, a later read delivers. Holds no connection while you work."""
-        async for rows in self._feed.pages(options or ReadOptions()):
-            for row in rows:
-                yield self._stored(row)
+        return super().read_all(options)
+
+    def _stream_pages(self, stream_id: str, options: ReadOptions) -> AsyncIterator[list[Row]]:
+        return stream_pages(self._fetch, stream_id, options)
+
+    def _feed_pages(self, options: ReadOptions) -> AsyncIterator[list[Row]]:
+        return self._feed.pages(options)
 
     def _event(self, aggregate_id: UUID, row: Row) -> DomainEvent:
         return self._reader.read(
