@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from operator import itemgetter
 from typing import Any, ClassVar, NamedTuple
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from eventsource.events.base import DomainEvent
 from eventsource.repositories import outbox_statements as sql
@@ -79,20 +79,9 @@ class OutboxRepository(SQLRepository):
 
     async def add_event(self, event: DomainEvent, *, transaction: Any = None) -> UUID:
         """The id of the new entry. Stores with `outbox_enabled` do this by themselves."""
-        entry_id = uuid4()
-        await self._fetch(
-            sql.ADD,
-            entry_id,
-            event.event_id,
-            event.event_type,
-            event.aggregate_id,
-            event.aggregate_type,
-            event.tenant_id,
-            encode(event),
-            now(),
-            transaction=transaction,
-        )
-        return entry_id
+        entry = sql.new_entry(event, encode(event), now())
+        await self._fetch(sql.ADD, *entry, transaction=transaction)
+        return entry[0]
 
     async def claim(self, limit: int, lease_seconds: float) -> list[OutboxEntry]:
         """At most `limit` entries to publish, in order, that nobody else gets meanwhile.

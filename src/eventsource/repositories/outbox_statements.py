@@ -1,5 +1,10 @@
 """The SQL of the outbox. All that differs between databases is how entries are claimed."""
 
+from datetime import datetime
+from uuid import UUID, uuid4
+
+from eventsource.events.base import DomainEvent
+
 _ENTRIES = """
 SELECT
     entry.id, entry.event_id, entry.event_type, entry.aggregate_id, entry.aggregate_type,
@@ -14,6 +19,21 @@ INSERT INTO event_outbox (
 )
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 """
+
+
+def new_entry(event: DomainEvent, payload: str, now: datetime) -> tuple[UUID, *tuple[object, ...]]:
+    """What ADD is given, the entry's id first."""
+    return (
+        uuid4(),
+        event.event_id,
+        event.event_type,
+        event.aggregate_id,
+        event.aggregate_type,
+        event.tenant_id,
+        payload,
+        now,
+    )
+
 
 # The first pending entry of each stream among the oldest $3.
 _FIRST = """

@@ -1,16 +1,11 @@
 """What an append may store: the rules that are the same for every store."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from uuid import UUID
 
 from eventsource.events.base import DomainEvent
-from eventsource.exceptions import (
-    AggregateMismatchError,
-    DuplicateEventError,
-    OptimisticLockError,
-)
-from eventsource.stores.interface import AppendResult, ExpectedVersion, check_type, stream_id_of
+from eventsource.exceptions import AggregateMismatchError, DuplicateEventError
+from eventsource.stores.interface import ExpectedVersion, check_type
 
 
 def check_expected_version(expected_version: int) -> None:
@@ -53,47 +48,6 @@ def check_batch(
         if known is not event and known != event:
             raise DuplicateEventError(event.event_id, "another event of the same batch")
     return list(batch.values())
-
-
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """Where an event of the batch is stored already."""
-
-    event_id: UUID
-    stream_id: str
-    version: int
-    position: int
-
-
-@dataclass(frozen=True, slots=True)
-class ExclusiveAppend:
-    """An append by a store that lets nobody else write meanwhile, so it may look first."""
-
-    aggregate_id: UUID
-    aggregate_type: str
-    expected_version: int
-
-    def answer(
-        self, batch: list[DomainEvent], head: AppendResult, taken: Iterable[Taken]
-    ) -> AppendResult | list[DomainEvent]:
-        """The events to store, with their versions, or the answer if there is nothing to store.
-
-        `head` tells the last version and position of the stream. Raises what `append_events` does.
-        """
-        known = {one.event_id: one for one in taken}
-        stream_id = stream_id_of(self.aggregate_id, self.aggregate_type)
-        for one in known.values():
-            if one.stream_id != stream_id:
-                raise DuplicateEventError(one.event_id, f"an event of stream {one.stream_id}")
-        if not batch:
-            return head
-        if len(known) == len(batch):
-            last = max(known.values(), key=lambda one: one.version)
-            return AppendResult.successful(last.version, last.position)
-        if not is_expected(self.expected_version, head.new_version):
-            raise OptimisticLockError(self.aggregate_id, self.expected_version, head.new_version)
-        new = [event for event in batch if event.event_id not in known]
-        return with_versions(new, head.new_version)
 
 
 def with_versions(events: Sequence[DomainEvent], stored_version: int) -> list[DomainEvent]:

@@ -5,15 +5,22 @@ from abc import abstractmethod
 from collections.abc import AsyncIterator, Collection, Iterable
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
+from operator import itemgetter
 from typing import Any, Protocol
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from eventsource.events.base import DomainEvent
-from eventsource.exceptions import PositionNotFoundError, UnreadableEventError
+from eventsource.exceptions import (
+    DuplicateEventError,
+    OptimisticLockError,
+    PositionNotFoundError,
+    UnreadableEventError,
+)
 from eventsource.observability import ATTR_AGGREGATE_ID, ATTR_FROM_VERSION
+from eventsource.repositories import outbox_statements as outbox
 from eventsource.serialization import encode
 from eventsource.stores import sqlite_statements as sql
-from eventsource.stores.append_rule import ExclusiveAppend, Taken
+from eventsource.stores.append_rule import is_expected, with_versions
 from eventsource.stores.interface import (
     AppendResult,
     EventStream,
@@ -65,22 +72,30 @@ class SQLiteLog(SQLEventStore[Transaction]):
         expected_version: int,
         transaction: Transaction | None,
     ) -> AppendResult:
-        append = ExclusiveAppend(aggregate_id, aggregate_type, expected_version)
+        stream = aggregate_id, aggregate_type
         async with self._begin(transaction) as tables:
+            # Nobody else writes meanwhile, so it may look first.
             ids = json.dumps([str(event.event_id) for event in batch])
-            taken = [_taken(row) for row in await tables.fetch(sql.TAKEN, ids)]
-            answer = append.answer(batch, await _head(tables, append), taken)
-            if isinstance(answer, AppendResult):
-                return answer
-            await self._insert(tables, answer)
-            return await _head(tables, append)
+            known = {UUID(row["event_id"]): row for row in await tables.fetch(sql.TAKEN, ids)}
+            for event_id, row in known.items():
+                if _stream_id(row) != stream_id_of(*stream):
+                    raise DuplicateEventError(event_id, f"an event of stream {_stream_id(row)}")
+            new = [event for event in batch if event.event_id not in known]
+            if known and not new:
+                return _result(max(known.values(), key=itemgetter("version")))
+            head = _result(*await tables.fetch(sql.HEAD, *stream))
+            if not new:
+                return head
+            if not is_expected(expected_version, head.new_version):
+                raise OptimisticLockError(aggregate_id, expected_version, head.new_version)
+            await self._insert(tables, with_versions(new, head.new_version))
+            return _result(*await tables.fetch(sql.HEAD, *stream))
 
     async def _insert(self, tables: OpenTransaction, events: list[DomainEvent]) -> None:
-        now, payloads = datetime.now(UTC), [encode(event) for event in events]
-        await tables.execute_many(sql.INSERT, map(_row, events, payloads, [now] * len(events)))
+        rows = events, [encode(event) for event in events], [datetime.now(UTC)] * len(events)
+        await tables.execute_many(sql.INSERT, map(_row, *rows))
         if self._outbox_enabled:
-            entries = map(_outbox_row, events, payloads, [now] * len(events))
-            await tables.execute_many(sql.INSERT_OUTBOX, entries)
+            await tables.execute_many(outbox.ADD, map(outbox.new_entry, *rows))
 
     async def get_events(
         self,
@@ -169,9 +184,10 @@ class SQLiteLog(SQLEventStore[Transaction]):
         return StoredEvent(event, _stream_id(row), row["version"], place, stored_at)
 
 
-async def _head(tables: Tables, append: ExclusiveAppend) -> AppendResult:
-    rows = await tables.fetch(sql.HEAD, append.aggregate_id, append.aggregate_type)
-    return AppendResult.successful(*rows[0]) if rows else AppendResult.successful(0)
+def _result(head: Row | None = None) -> AppendResult:
+    if head is None:
+        return AppendResult.successful(0)
+    return AppendResult.successful(head["version"], head["global_position"])
 
 
 def _filters(options: ReadOptions) -> tuple[object, ...]:
@@ -192,10 +208,6 @@ def _stream_id(row: Row) -> str:
     return stream_id_of(row["aggregate_id"], row["aggregate_type"])
 
 
-def _taken(row: Row) -> Taken:
-    return Taken(UUID(row["event_id"]), _stream_id(row), row["version"], row["global_position"])
-
-
 def _row(event: DomainEvent, payload: str, now: datetime) -> tuple[object, ...]:
     return (
         event.event_id,
@@ -206,19 +218,6 @@ def _row(event: DomainEvent, payload: str, now: datetime) -> tuple[object, ...]:
         event.actor_id,
         event.aggregate_version,
         event.occurred_at,
-        payload,
-        now,
-    )
-
-
-def _outbox_row(event: DomainEvent, payload: str, now: datetime) -> tuple[object, ...]:
-    return (
-        uuid4(),
-        event.event_id,
-        event.event_type,
-        event.aggregate_id,
-        event.aggregate_type,
-        event.tenant_id,
         payload,
         now,
     )

@@ -22,13 +22,6 @@ INSERT INTO events (
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 """
 
-INSERT_OUTBOX = """
-INSERT INTO event_outbox (
-    id, event_id, event_type, aggregate_id, aggregate_type, tenant_id, event_data, created_at
-)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-"""
-
 # Always at least one row, so that the stream's version is known whatever the filters leave.
 STREAM = """
 SELECT head.stream_version, head.only_type,
