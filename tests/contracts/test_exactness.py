@@ -295,6 +295,20 @@ async def test_memory_warns_once_of_a_type_nobody_registered(
     assert (await store.get_events(first.aggregate_id)).events == [first]
 
 
+async def test_memory_reads_each_event_by_the_class_that_was_stored() -> None:
+    def created(what: str) -> DomainEvent:
+        class Created(DomainEvent):
+            aggregate_type: str = what
+
+        return Created(aggregate_id=uuid4())
+
+    store, events = InMemoryEventStore(), [created("Shelf"), created("Drawer")]
+    for event in events:
+        await store.append_events(event.aggregate_id, event.aggregate_type, [event], 0)
+    assert await store.get_all_events() == events
+    assert [stored.event async for stored in store.read_all()] == events
+
+
 async def test_memory_with_a_registry_refuses_as_a_database_does() -> None:
     store = InMemoryEventStore(event_registry=default_registry)
     event = Forgotten(aggregate_id=uuid4())

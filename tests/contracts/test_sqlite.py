@@ -29,6 +29,7 @@ from eventsource import (
     register_event,
 )
 from eventsource import sqlite_database as module
+from eventsource.stores import sqlite_statements as sql
 from tutorial_support.lab import eventually
 
 
@@ -347,3 +348,12 @@ async def test_a_cancellation_while_a_part_is_released_stays_a_cancellation(
     with pytest.raises(asyncio.CancelledError):
         await task
     assert await store.get_stream_version(well, "Well") == 0
+
+
+@pytest.mark.parametrize("statement", [sql.FEED_PAGE_FORWARD, sql.FEED_PAGE_BACKWARD])
+async def test_a_page_of_the_feed_is_found_by_its_position(
+    database: SQLiteDatabase, statement: str
+) -> None:
+    arguments = 0, 5, 1000, None, None, None, None, None, 0, 9
+    plan = await database.fetch(f"EXPLAIN QUERY PLAN {statement}", *arguments)
+    assert plan[0]["detail"].startswith("SEARCH events USING INTEGER PRIMARY KEY (rowid>")
