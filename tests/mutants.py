@@ -44,7 +44,8 @@ MODULES = (
 STORES = "tests/contracts/test_streams.py tests/contracts/test_feeds.py"
 #: The first entry that a module's name begins with tells the tests that should notice a change.
 TESTS = {
-    "stores/in_memory": f"tests/unit/test_values.py {STORES} -k 'in-memory or test_values'",
+    "stores/in_memory": f"tests/unit/test_values.py {STORES} tests/contracts/test_exactness.py "
+    "-k 'memory or test_values'",
     "stores/sqlite": f"{STORES} tests/contracts/test_sqlite.py -k sqlite",
     "stores/postgresql": f"tests/contracts/test_postgresql.py tests/contracts/test_statements.py "
     f"{STORES} tests/contracts/test_feed_gaps.py tests/contracts/test_feed_missing.py "

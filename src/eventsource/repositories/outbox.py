@@ -17,11 +17,10 @@ from eventsource.repositories.sql import (
     Row,
     SQLiteRepository,
     SQLRepository,
-    as_time,
-    as_uuid,
     block_on,
     days_ago,
     now,
+    record,
     seconds_long,
     storable,
 )
@@ -138,13 +137,7 @@ class OutboxRepository(SQLRepository):
 
     async def get_stats(self) -> OutboxStats:
         (row,) = await self._fetch(sql.STATS)
-        return OutboxStats(
-            row["pending"],
-            row["published"],
-            row["failed"],
-            as_time(row["oldest"]),
-            float(row["retries"] or 0),
-        )
+        return record(OutboxStats, row, avg_retries=float(row["avg_retries"] or 0))
 
     def _entries(self, rows: list[Row]) -> list[OutboxEntry]:
         return [OutboxEntry._make(row[:-1]) for row in rows]  # the last column is the sequence
@@ -173,17 +166,7 @@ class _SQLiteOutbox(OutboxRepository):
         return _up_to_parked(self._entries(sorted(rows, key=itemgetter("sequence"))))
 
     def _entries(self, rows: list[Row]) -> list[OutboxEntry]:
-        return [
-            entry._replace(
-                id=as_uuid(entry.id),
-                event_id=as_uuid(entry.event_id),
-                aggregate_id=as_uuid(entry.aggregate_id),
-                tenant_id=as_uuid(entry.tenant_id),
-                created_at=as_time(entry.created_at),
-                published_at=as_time(entry.published_at),
-            )
-            for entry in super()._entries(rows)
-        ]
+        return [record(OutboxEntry, row) for row in rows]
 
     def _delay(self, seconds: float) -> datetime:
         return now() + seconds_long(seconds)

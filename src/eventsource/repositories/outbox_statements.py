@@ -153,10 +153,10 @@ DELETE FROM event_outbox WHERE status = 'published' AND published_at <= $1 RETUR
 """
 
 STATS = """
-SELECT count(*) FILTER (WHERE status = 'pending') AS pending,
-    count(*) FILTER (WHERE status = 'published') AS published,
-    count(*) FILTER (WHERE status = 'failed') AS failed,
-    min(created_at) FILTER (WHERE status = 'pending') AS oldest,
-    avg(retry_count) FILTER (WHERE status = 'pending') AS retries
+SELECT count(*) FILTER (WHERE status = 'pending') AS pending_count,
+    count(*) FILTER (WHERE status = 'published') AS published_count,
+    count(*) FILTER (WHERE status = 'failed') AS failed_count,
+    min(created_at) FILTER (WHERE status = 'pending') AS oldest_pending,
+    avg(retry_count) FILTER (WHERE status = 'pending') AS avg_retries
 FROM event_outbox
 """

@@ -3,10 +3,10 @@
 import json
 from collections.abc import Callable, Collection
 from contextlib import AbstractAsyncContextManager
-from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, get_args
+from inspect import get_annotations
+from typing import Any, ClassVar, Protocol, TypeVar, get_args
 from uuid import UUID
 
 from eventsource.asyncpg_pool import PostgreSQLSource, executor_for
@@ -14,12 +14,9 @@ from eventsource.exceptions import DatabaseError, SchemaError
 from eventsource.memory_database import MemoryDatabase
 from eventsource.sqlite_database import SQLiteDatabase, SQLiteTransaction
 
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-
 #: A row that answers to column names.
 Row = Any
-T = TypeVar("T", bound="DataclassInstance")
+T = TypeVar("T")
 
 _UNDEFINED = {"42P01", "42703"}  # table, column
 
@@ -133,17 +130,18 @@ def seconds_long(seconds: float) -> timedelta:
     return span
 
 
-def record(cls: type[T], row: Row, **known: Any) -> T:
-    """The dataclass of a row whose columns are named like its fields, apart from those `known`."""
+def record(cls: Callable[..., T], row: Row, **known: Any) -> T:
+    """The dataclass or named tuple of a row whose columns are named like its fields, apart from
+    those `known`."""
     columns = _columns(cls).items()
     return cls(**known, **{name: read(row[name]) for name, read in columns if name not in known})
 
 
 @cache
-def _columns(cls: type[T]) -> dict[str, Callable[[Any], Any]]:
+def _columns(cls: Callable[..., object]) -> dict[str, Callable[[Any], Any]]:
     """How each column becomes a field."""
     readers = {UUID: as_uuid, datetime: as_time}
-    kinds = {one.name: (one.type, *get_args(one.type)) for one in fields(cls)}
+    kinds = {name: (kind, *get_args(kind)) for name, kind in get_annotations(cls).items()}
     return {
         name: next((readers[kind] for kind in each if kind in readers), lambda value: value)
         for name, each in kinds.items()
