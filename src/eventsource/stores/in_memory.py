@@ -11,7 +11,7 @@ from eventsource.memory_database import MemoryDatabase
 from eventsource.observability import Tracer, create_tracer
 from eventsource.stores import sqlite_statements as sql
 from eventsource.stores.paging import Row
-from eventsource.stores.sqlite_log import OpenTransaction, SQLiteLog, Tables
+from eventsource.stores.sqlite_log import OpenTransaction, SQLiteLog
 
 _log = logging.getLogger(__name__)
 
@@ -25,6 +25,7 @@ class InMemoryEventStore(SQLiteLog[Any]):
     """
 
     _name = "inmemory_event_store"
+    _database: MemoryDatabase
 
     def __init__(
         self,
@@ -60,10 +61,6 @@ class InMemoryEventStore(SQLiteLog[Any]):
     async def get_aggregate_ids(self) -> set[UUID]:
         rows = await self._database.fetch(sql.AGGREGATE_IDS)
         return {UUID(row["aggregate_id"]) for row in rows}
-
-    @property
-    def _tables(self) -> Tables:
-        return self._database
 
     def _begin(self, transaction: object) -> AbstractAsyncContextManager[OpenTransaction]:
         if transaction is not None:

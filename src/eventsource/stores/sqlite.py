@@ -8,7 +8,7 @@ from typing import Self
 from eventsource.events.registry import EventRegistry
 from eventsource.observability import Tracer, create_tracer
 from eventsource.sqlite_database import SQLiteDatabase, SQLiteTransaction
-from eventsource.stores.sqlite_log import SQLiteLog, Tables
+from eventsource.stores.sqlite_log import SQLiteLog
 from eventsource.type_conversion import TypeConverter
 
 
@@ -22,6 +22,7 @@ class SQLiteEventStore(SQLiteLog[SQLiteTransaction]):
     """
 
     _name = "sqlite_event_store"
+    _database: SQLiteDatabase
 
     def __init__(
         self,
@@ -72,10 +73,6 @@ class SQLiteEventStore(SQLiteLog[SQLiteTransaction]):
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
-
-    @property
-    def _tables(self) -> Tables:
-        return self._database
 
     def _begin(
         self, transaction: SQLiteTransaction | None

@@ -50,9 +50,7 @@ class OpenTransaction(Tables, Protocol):
 class SQLiteLog(SQLEventStore[Transaction]):
     """The event store itself. Where its tables are is all that is left to say."""
 
-    @property
-    @abstractmethod
-    def _tables(self) -> Tables: ...
+    _database: Tables
 
     @abstractmethod
     def _begin(
@@ -110,7 +108,7 @@ class SQLiteLog(SQLEventStore[Transaction]):
             f"{self._name}.get_events",
             {ATTR_AGGREGATE_ID: str(aggregate_id), ATTR_FROM_VERSION: from_version},
         ):
-            rows = await self._tables.fetch(
+            rows = await self._database.fetch(
                 sql.STREAM, aggregate_id, aggregate_type, from_version, from_timestamp, to_timestamp
             )
             return EventStream(
@@ -127,29 +125,29 @@ class SQLiteLog(SQLEventStore[Transaction]):
         from_timestamp: datetime | None = None,
     ) -> list[DomainEvent]:
         check_of_type(aggregate_type, tenant_id, from_timestamp)
-        rows = await self._tables.fetch(sql.BY_TYPE, aggregate_type, tenant_id, from_timestamp)
+        rows = await self._database.fetch(sql.BY_TYPE, aggregate_type, tenant_id, from_timestamp)
         return [self._event(row) for row in rows]
 
     async def event_exists(self, event_id: UUID) -> bool:
-        return bool(await self._tables.fetch(sql.EVENT_EXISTS, event_id))
+        return bool(await self._database.fetch(sql.EVENT_EXISTS, event_id))
 
     async def get_stream_version(self, aggregate_id: UUID, aggregate_type: str) -> int:
-        rows = await self._tables.fetch(sql.HEAD, aggregate_id, aggregate_type)
+        rows = await self._database.fetch(sql.HEAD, aggregate_id, aggregate_type)
         return rows[0]["version"] if rows else 0
 
     async def get_feed_end(self) -> Position:
-        rows = await self._tables.fetch(sql.FEED_END)
+        rows = await self._database.fetch(sql.FEED_END)
         return Position(0, rows[0]["position"])
 
     def _stream_pages(self, stream_id: str, options: ReadOptions) -> AsyncIterator[list[Row]]:
         statements = sql.STREAM_PAGE_FORWARD, sql.STREAM_PAGE_BACKWARD
-        return stream_pages(self._tables.fetch, statements, _filters(options), stream_id, options)
+        return stream_pages(self._database.fetch, statements, _filters(options), stream_id, options)
 
     async def _feed_pages(self, options: ReadOptions) -> AsyncIterator[list[Row]]:
         statement = by_direction(options, sql.FEED_PAGE_FORWARD, sql.FEED_PAGE_BACKWARD)
 
         async def page(after: Cursor, before: Cursor, size: int) -> list[Row]:
-            return await self._tables.fetch(statement, *after, size, *_filters(options), *before)
+            return await self._database.fetch(statement, *after, size, *_filters(options), *before)
 
         start = (0, await self._resume_point(options.from_position))
         columns = "transaction_id", "global_position"
@@ -161,7 +159,7 @@ class SQLiteLog(SQLEventStore[Transaction]):
             start, is_ours = position.sequence, position.transaction == 0
         else:
             start, is_ours = max(position, 0), True
-        if start and not (is_ours and await self._tables.fetch(sql.LOG_REACHES, start)):
+        if start and not (is_ours and await self._database.fetch(sql.LOG_REACHES, start)):
             raise PositionNotFoundError(position)
         return start
 
