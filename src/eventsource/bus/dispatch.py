@@ -4,9 +4,9 @@ import asyncio
 import inspect
 import logging
 import threading
-import traceback
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from traceback import format_exception
 from typing import Final
 
 from eventsource.events.base import DomainEvent
@@ -116,8 +116,9 @@ async def _run_all(subscriptions: Sequence[Subscription], event: DomainEvent) ->
         if isinstance(result, BaseException)
     ]
     for failure in failures:
-        said = masked("".join(traceback.format_exception(failure.error)), event)
-        _log.warning("Handler %s failed on %s: %s", failure.subscription.name, event, said)
+        said, trace = masked(str(failure), event), "".join(format_exception(failure.error))
+        shown = failure.error if masked(trace, event) == trace else None
+        _log.warning("Handler failed on %s: %s", event, said, exc_info=shown)
     return failures
 
 
