@@ -18,6 +18,7 @@ _LAST_VERSION = (2**31, "")
 
 Row = Any
 Cursor = tuple[Any, ...]
+Fetch = Callable[..., Awaitable[list[Row]]]
 #: The rows between two cursors, both excluded, and how many at most.
 Page = Callable[[Cursor, Cursor, int], Awaitable[list[Row]]]
 
@@ -44,7 +45,7 @@ async def pages(
 
 
 def stream_pages(
-    fetch: Callable[..., Awaitable[list[Row]]],
+    fetch: Fetch,
     statements: tuple[str, str],
     filters: tuple[object, ...],
     stream_id: str,

@@ -27,8 +27,9 @@ from eventsource.stores.interface import (
     check_part,
     stream_id_of,
 )
+from eventsource.stores.paging import stream_pages
 from eventsource.stores.postgresql_append import Append
-from eventsource.stores.postgresql_pages import Feed, stream_pages
+from eventsource.stores.postgresql_pages import Feed, filters
 from eventsource.stores.postgresql_table import EventsTable, probe
 from eventsource.stores.sql import SQLEventStore
 from eventsource.type_conversion import DefaultTypeConverter, TypeConverter
@@ -194,7 +195,8 @@ class PostgreSQLEventStore(SQLEventStore[AsyncConnection | AsyncSession]):
         return super().read_all(options)
 
     def _stream_pages(self, stream_id: str, options: ReadOptions) -> AsyncIterator[list[Row]]:
-        return stream_pages(self._fetch, stream_id, options)
+        statements = sql.STREAM_PAGE_FORWARD, sql.STREAM_PAGE_BACKWARD
+        return stream_pages(self._fetch, statements, filters(options), stream_id, options)
 
     def _feed_pages(self, options: ReadOptions) -> AsyncIterator[list[Row]]:
         return self._feed.pages(options)

@@ -1,33 +1,16 @@
-"""Pages of PostgreSQL's events. No connection is held between two pages."""
+"""The feed of PostgreSQL in pages. No connection is held between two of them."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Protocol
+from collections.abc import AsyncIterator
 
 from eventsource.asyncpg_pool import Row
 from eventsource.exceptions import PositionNotFoundError
-from eventsource.stores import paging
 from eventsource.stores import postgresql_statements as sql
 from eventsource.stores.interface import ReadDirection, ReadOptions
-from eventsource.stores.paging import Cursor, pages
+from eventsource.stores.paging import Cursor, Fetch, pages
 from eventsource.stores.postgresql_table import EventsTable
 from eventsource.types import Position
 
 _LAST_POSITION = (2**63 - 1, 2**63 - 1)
-
-
-class Fetch(Protocol):
-    def __call__(
-        self,
-        statement: str,
-        *arguments: object,
-        need: Callable[[EventsTable], str | None] = ...,
-    ) -> Awaitable[list[Row]]: ...
-
-
-def stream_pages(fetch: Fetch, stream_id: str, options: ReadOptions) -> AsyncIterator[list[Row]]:
-    """Rows of one stream by version, or of all streams of a bare id."""
-    statements = sql.STREAM_PAGE_FORWARD, sql.STREAM_PAGE_BACKWARD
-    return paging.stream_pages(fetch, statements, _filters(options), stream_id, options)
 
 
 class Feed:
@@ -52,9 +35,7 @@ class Feed:
 
         async def page(after: Cursor, before: Cursor, size: int) -> list[Row]:
             end = () if forward else before
-            return await self._read(
-                statement, *after, size, *_filters(options), *end, self._horizon
-            )
+            return await self._read(statement, *after, size, *filters(options), *end, self._horizon)
 
         start = await self._resume_point(options.from_position)
         columns = "transaction", "position"
@@ -85,7 +66,7 @@ class Feed:
         return rows[0]["transaction_id"], position
 
 
-def _filters(options: ReadOptions) -> tuple[object, ...]:
+def filters(options: ReadOptions) -> tuple[object, ...]:
     tenant = None if options.tenant_id is None else str(options.tenant_id)
     return (
         options.from_timestamp,
