@@ -174,6 +174,15 @@ async def test_an_answer_that_blocks_the_event_loop_is_interrupted(hang: object)
     assert bool(signal.getitimer(signal.ITIMER_REAL)[0]) == bool(timer[0])
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no timer signal")
+async def test_an_exercise_that_may_take_long_may_not_block_the_loop_for_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(judge.__globals__, "LONGEST_STANDSTILL_SECONDS", 0.2)
+    verdict = await judge(exercise(time_limit_seconds=600), lambda number: spin())
+    assert "no answer within 0.2 s" in verdict.text
+
+
 def spin() -> None:
     while True:
         try:

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 
 from eventsource import DomainEvent, SQLiteDatabase
 from tutorial_support.lab import Steps, expect
-from tutorial_support.show import figure, output, sql, stream, table, timeline
+from tutorial_support.show import figure, live_table, output, sql, stream, table, tables, timeline
 from tutorial_support.show.tables import cell_text
 
 mpl.use("agg")
@@ -92,6 +92,33 @@ def test_nothing_heavy_is_imported_before_somebody_asks_for_it() -> None:
     command = [sys.executable, "-c", f"import sys; {shown}; {asked}"]
     run = subprocess.run(command, check=True, capture_output=True, text=True)
     assert run.stdout.splitlines()[-1] == "set()"
+
+
+@pytest.mark.parametrize("on_a_page", [True, False])
+def test_a_live_table_replaces_what_it_showed_and_a_terminal_gets_its_end(
+    on_a_page: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[tuple[str, bool, str]] = []
+    monkeypatch.setattr(
+        output,
+        "display",
+        lambda data, raw, display_id, update: shown.append(
+            (display_id, update, data["text/plain"].splitlines()[-1])
+        ),
+    )
+    monkeypatch.setattr(tables, "can_replace", lambda: on_a_page)
+    rows = [{"done": 0}]
+
+    with live_table(rows, lambda: "Attacks") as show:
+        for number in (1, 2):
+            rows[0]["done"] = number
+            show()
+        rows[0]["done"] = 3
+
+    expected = ["0", "1", "2", "3"] if on_a_page else ["3"]
+    assert [text for _, _, text in shown] == expected
+    assert [again for _, again, _ in shown] == [False, *[True] * (len(expected) - 1)]
+    assert len({place for place, _, _ in shown}) == 1
 
 
 async def test_sql_binds_its_arguments(page: list[dict[str, str]]) -> None:

@@ -14,6 +14,8 @@ from types import CodeType, FrameType
 
 from tutorial_support.exercises.model import Exercise, NotYet, parse
 
+LONGEST_STANDSTILL_SECONDS = 3.0
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -37,11 +39,11 @@ async def judge(exercise: Exercise, answer: object, *given: object) -> Verdict:
     limit = exercise.time_limit_seconds
     attempt = asyncio.ensure_future(_attempt(exercise, answer, given))
     try:
-        with _interrupt_when_blocked(limit):
+        with _interrupt_when_blocked(_standstill(exercise)):
             await asyncio.wait({attempt}, timeout=limit)
         if attempt.done():
             return attempt.result()
-        return _too_slow(exercise)
+        return _too_slow(exercise, limit)
     finally:
         attempt.cancel()
 
@@ -54,7 +56,7 @@ async def _attempt(exercise: Exercise, answer: object, given: tuple[object, ...]
     except NotYet as verdict:
         return _not_yet(exercise, verdict.seen, verdict.expected, verdict.hint)
     except _Blocked:
-        return _too_slow(exercise)
+        return _too_slow(exercise, _standstill(exercise))
     except BaseException as error:  # noqa: BLE001  (an answer may raise anything, SystemExit included)
         return _not_yet(exercise, f"your answer raised {_describe(error)}", "no error", 1)
     return Verdict(True, f"✓ Exercise {exercise.id}, {exercise.title}: solved")
@@ -70,9 +72,13 @@ def _not_yet(exercise: Exercise, seen: str, expected: str, hint: int) -> Verdict
     return Verdict(False, "\n".join(lines), hint)
 
 
-def _too_slow(exercise: Exercise) -> Verdict:
-    limit = f"{exercise.time_limit_seconds:g} s"
-    return _not_yet(exercise, f"no answer within {limit}", "an answer that ends", 1)
+def _standstill(exercise: Exercise) -> float:
+    """How many seconds an answer may keep everything else waiting."""
+    return min(exercise.time_limit_seconds, LONGEST_STANDSTILL_SECONDS)
+
+
+def _too_slow(exercise: Exercise, seconds: float) -> Verdict:
+    return _not_yet(exercise, f"no answer within {seconds:g} s", "an answer that ends", 1)
 
 
 def _describe(error: BaseException) -> str:

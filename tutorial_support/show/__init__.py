@@ -4,7 +4,7 @@ from tutorial_support.show.causes import causes
 from tutorial_support.show.figures import figure
 from tutorial_support.show.monitors import monitor
 from tutorial_support.show.states import strip, time_travel
-from tutorial_support.show.tables import sql, stream, table
+from tutorial_support.show.tables import live_table, sql, stream, table
 from tutorial_support.show.timelines import timeline
 from tutorial_support.show.waterfalls import SpanRecord, waterfall
 
@@ -12,6 +12,7 @@ __all__ = [
     "SpanRecord",
     "causes",
     "figure",
+    "live_table",
     "monitor",
     "sql",
     "stream",

@@ -1,7 +1,8 @@
 """Rows as small HTML tables whose text is stable: short ids, UTC times, compact JSON."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -14,7 +15,7 @@ from uuid import UUID
 from pydantic import BaseModel
 
 from eventsource import DomainEvent
-from tutorial_support.show.output import emit, running_cell
+from tutorial_support.show.output import Place, can_replace, emit, running_cell
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,11 +71,38 @@ def table(rows: "Iterable[Any] | pd.DataFrame", *, caption: str = "") -> ShownRo
 
     UUIDs show their first eight characters, times `YYYY-MM-DD HH:MM:SS` in UTC, None as NULL.
     """
+    return _show(rows, caption)
+
+
+@contextmanager
+def live_table(rows: Iterable[Any], caption: Callable[[], str]) -> Iterator[Callable[[], None]]:
+    """Show rows that will change, and give the function that shows how they are now.
+
+    Each showing replaces the one before; the last is that of the block's end, however it ends. A
+    terminal, where nothing can be replaced, gets that one alone.
+    """
+    place = Place()
+
+    def show() -> None:
+        _show(rows, caption(), place.emit)
+
+    changes = can_replace()
+    try:
+        if changes:
+            show()
+        yield show if changes else lambda: None
+    finally:
+        show()
+
+
+def _show(
+    rows: "Iterable[Any] | pd.DataFrame", caption: str, show: Callable[[str, str], None] = emit
+) -> ShownRows:
     records = [*map(_record, _rows_of(rows) if hasattr(rows, "to_dict") else rows)]
     columns = list(dict.fromkeys(name for record in records for name in record))
     cells = [[cell_text(record.get(name)) for name in columns] for record in records]
     numeric = [_is_number([record.get(name) for record in records]) for name in columns]
-    emit(_html(columns, cells, numeric, caption), _plain(columns, cells, caption))
+    show(_html(columns, cells, numeric, caption), _plain(columns, cells, caption))
     return ShownRows(records, columns)
 
 

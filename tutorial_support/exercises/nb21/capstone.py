@@ -1,8 +1,9 @@
 """Exercise 21.3, the capstone: a shop, accepted by its behaviour."""
 
+import asyncio
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from tutorial_support.database import Database, open_database
@@ -13,7 +14,9 @@ from tutorial_support.exercises.nb21.shelves import FOLDED
 from tutorial_support.exercises.nb21.shops import PROCESS
 from tutorial_support.exercises.nb21.spoilt import WRONG
 from tutorial_support.exercises.nb21.visitor import Ear
-from tutorial_support.show import table
+from tutorial_support.show import live_table
+
+ATTACK_SECONDS = 10.0  #: after which a shop hangs; a right one needs less than half a second
 
 
 async def _check(shop: Any, db: Database) -> None:
@@ -22,6 +25,26 @@ async def _check(shop: Any, db: Database) -> None:
 
 
 async def _accept(shop: Any, db: Database) -> None:
+    """Try one attack after another, up to the first that succeeds, and show how far it has come."""
+    rows = [
+        {"tutorial": numbers, "attack": attack, "seen": "", "": "·"}
+        for numbers, attack, _ in ATTACKS
+    ]
+
+    def caption() -> str:
+        passed = sum(row[""] == "✓" for row in rows)
+        return f"The acceptance test: {passed} of {len(rows)}"
+
+    with live_table(rows, caption) as show:
+        async with _acceptance(shop, db) as test:
+            for row, (_, _, attack) in zip(rows, ATTACKS, strict=True):
+                row[""] = "…"
+                show()
+                await _try(attack(test), row)
+
+
+@asynccontextmanager
+async def _acceptance(shop: Any, db: Database) -> AsyncIterator[Acceptance]:
     ear, tracer = Ear(), Recorder()
     async with (
         await open_database("21-shop", url=db.url) as scratch,
@@ -29,7 +52,25 @@ async def _accept(shop: Any, db: Database) -> None:
     ):
         test = Acceptance(shop, scratch, ear, hearing, over)
         async with postgresql_parts(scratch.url, bus, test.clock, tracer) as test.parts:
-            await _try_all(test)
+            yield test
+
+
+async def _try(attack: Awaitable[str], row: dict[str, str]) -> None:
+    row[""] = "○"
+    limit = asyncio.timeout(ATTACK_SECONDS)
+    try:
+        async with limit:
+            row["seen"] = await attack
+    except NotYet as verdict:
+        row["seen"] = verdict.seen
+        raise
+    except TimeoutError as error:
+        if not limit.expired():
+            raise
+        row["seen"] = f"no end within {ATTACK_SECONDS:g} s"
+        seen = f"{row['attack']}: {row['seen']}"
+        raise NotYet(seen=seen, expected="a shop that answers", hint=1) from error
+    row[""] = "✓"
 
 
 @contextmanager
@@ -42,26 +83,6 @@ def _quiet(name: str) -> Iterator[None]:
         yield
     finally:
         log.setLevel(level)
-
-
-async def _try_all(test: Acceptance) -> None:
-    """Try one attack after another, up to the first that succeeds, and show how far it came."""
-    rows = [
-        {"tutorial": numbers, "attack": attack, "seen": "", "": "·"}
-        for numbers, attack, _ in ATTACKS
-    ]
-    try:
-        for row, (_, _, attack) in zip(rows, ATTACKS, strict=True):
-            row[""] = "○"
-            try:
-                row["seen"] = await attack(test)
-            except NotYet as verdict:
-                row["seen"] = verdict.seen
-                raise
-            row[""] = "✓"
-    finally:
-        passed = sum(row[""] == "✓" for row in rows)
-        table(rows, caption=f"The acceptance test: {passed} of {len(rows)}")
 
 
 CAPSTONE = Exercise(

@@ -1,7 +1,7 @@
 """Somebody who uses a learner's shop, as customers, clerks and other processes would."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -16,6 +16,7 @@ from tutorial_support.exercises.nb21.parts import Parts
 
 PRICE = Decimal("9.90")
 WAIT_SECONDS = 3.0  # a right shop needs a tenth of it, unless the machine is busy
+IDLE_ROUNDS = 5  #: of work() that change nothing, with nothing under way: there is no more to come
 
 
 class Ear:
@@ -40,6 +41,7 @@ class Visitor:
         self.now = datetime.now(UTC)
         self.north, self.south, self.article = uuid4(), uuid4(), uuid4()
         self.sold: list[UUID] = []
+        self.replayed = 0  #: dead letters that the listener has heard after all
 
     def clock(self) -> datetime:
         return self.now
@@ -79,27 +81,65 @@ class Visitor:
         return [order for order, has_it in zip(orders, got, strict=True) if has_it]
 
     async def until(
-        self, shop: Any, ask: Callable[[], Awaitable[object]], wanted: object, *, work: bool = True
+        self,
+        shop: Any,
+        ask: Callable[[], Awaitable[object]],
+        wanted: Callable[[], object],
+        *,
+        beside: Collection[asyncio.Future[Any]] = (),
     ) -> Any:
-        """What `ask` says once there is nothing left to do."""
-        answer: object = None
+        """What `ask` says once that is wanted, or once there is nothing left that could change it.
 
-        async def is_so() -> bool:
-            nonlocal answer
-            if work:
+        The shop works meanwhile, unless others do `beside` it; when one of them ends, it is over.
+        """
+        rounds: list[object] = []
+
+        async def is_over() -> bool:
+            if not beside:
                 await shop.work()
-            answer = await ask()
-            return answer == wanted
+                await self._bus_is_empty()
+            rounds.append(await ask())
+            if rounds[-1] == wanted() or any(each.done() for each in beside):
+                return True
+            idle = all(each == rounds[-1] for each in rounds[-IDLE_ROUNDS - 1 :])
+            enough = not beside and idle and len(rounds) > IDLE_ROUNDS
+            return enough and not await self._is_under_way()
 
         with suppress(AssertionError):
-            await eventually(is_so, timeout_seconds=WAIT_SECONDS)
-        return answer
+            await eventually(is_over, timeout_seconds=WAIT_SECONDS)
+        return rounds[-1]
+
+    async def _bus_is_empty(self) -> None:
+        """Until the listener has heard what was published, or has refused it for good."""
+
+        def is_empty() -> bool:
+            came = self.bus.stats.events_handled + self.bus.stats.dead_letters - self.replayed
+            return came >= self.parts.bus.stats.events_published
+
+        with suppress(AssertionError):
+            await eventually(is_empty, timeout_seconds=WAIT_SECONDS)
+
+    async def _is_under_way(self) -> bool:
+        """Whether a transaction still hides what it writes, and all that comes after it."""
+        writers = "SELECT FROM pg_stat_activity WHERE backend_xid IS NOT NULL AND datname = "
+        return bool(await self.db.fetch(f"{writers} current_database()"))
 
     async def takings(self, shop: Any, wanted: Decimal, tenant: UUID, **options: Any) -> Any:
-        return await self.until(shop, lambda: self.ask(shop.takings, tenant), wanted, **options)
+        return await self.until(
+            shop, lambda: self.ask(shop.takings, tenant), lambda: wanted, **options
+        )
 
     async def stored(self) -> list[DomainEvent]:
-        return [stored.event async for stored in self.parts.store.read_all()]
+        """Every event. A transaction that is ending may keep the latest from the feed's readers."""
+        events: list[DomainEvent] = []
+
+        async def are_complete() -> bool:
+            ((count,),) = await self.db.fetch("SELECT count(*) FROM events")
+            events[:] = [stored.event async for stored in self.parts.store.read_all()]
+            return len(events) >= count
+
+        await eventually(are_complete, timeout_seconds=WAIT_SECONDS)
+        return events
 
     async def readable(self) -> set[str]:
         events = await self.stored()
