@@ -30,7 +30,7 @@ bench: install ## the library against raw asyncpg and against peers; QUICK=1 for
 	@$(BIN)/python -m benchmarks library $(if $(QUICK),--quick)
 
 bench-course: install ## what a learner waits for
-	@$(BIN)/python -m benchmarks course
+	@$(BIN)/python -m benchmarks verdicts && $(BIN)/python -m benchmarks course
 
 faults: install ## kill everything at random and compare, for long; RUNS=20 SECONDS=30 SEED=1
 	@$(BIN)/python -m tests.faults.campaign --runs $(or $(RUNS),20) --seconds $(or $(SECONDS),30) --seed $(or $(SEED),1)

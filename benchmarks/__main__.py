@@ -16,7 +16,9 @@ from benchmarks.course import measure_course
 from benchmarks.driver import Result, WorkerFailedError, measure
 from benchmarks.peers import python_of, version_of
 from benchmarks.plan import COMPETITORS, workloads
+from benchmarks.verdicts import measure_verdicts
 from tutorial_support.database import DatabaseUnavailable
+from tutorial_support.notebooks import durations, find, number_of
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 ROUNDS, QUICK_ROUNDS = 11, 2
@@ -49,6 +51,20 @@ def course(output: Output = Path("build/benchmarks")) -> None:
     measured = asyncio.run(measure_course(console))
     output.mkdir(parents=True, exist_ok=True)
     (output / "course.json").write_text(json.dumps(measured, indent=1) + "\n", "utf-8")
+
+
+@app.command()
+def verdicts(
+    numbers: Annotated[list[int] | None, typer.Argument(help="Notebooks; all without.")] = None,
+    record: Annotated[
+        bool, typer.Option("--record", help="Write the seconds into docs/durations.md.")
+    ] = False,
+) -> None:
+    """Measure how long the check of each exercise takes, for every answer that the course has."""
+    paths = [path for path in find() if not numbers or number_of(path) in numbers]
+    measured = measure_verdicts(paths, console)
+    if record:
+        durations.record({}, measured)
 
 
 @app.command()

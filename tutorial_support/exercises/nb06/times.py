@@ -280,5 +280,5 @@ schema and with `IF NOT EXISTS`.
         Wrong(_instead(SUMS, ('("open_orders", "sums")', '("open_orders",)')), hint=3),
     ),
     check=_check_times,
-    time_limit_seconds=10,
+    time_limit_seconds=5,
 )

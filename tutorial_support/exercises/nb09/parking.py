@@ -243,5 +243,5 @@ those with the status *failed* unless you ask for others.
         ),
     ),
     check=_check_parking,
-    time_limit_seconds=10,
+    time_limit_seconds=5,
 )

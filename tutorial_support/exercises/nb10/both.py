@@ -208,5 +208,5 @@ UPDATE` waits too.
         ),
     ),
     check=_check_both,
-    time_limit_seconds=10,
+    time_limit_seconds=5,
 )

@@ -175,5 +175,5 @@ async def belongs(store, checkpoint):
         ),
     ),
     check=_check_restored,
-    time_limit_seconds=10,
+    time_limit_seconds=5,
 )

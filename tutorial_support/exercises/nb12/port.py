@@ -235,5 +235,5 @@ GROUP BY customer ORDER BY customer
         Wrong(_ranked(total="CAST(payload ->> 'total' AS REAL)"), hint=4),
     ),
     check=_check_port,
-    time_limit_seconds=10,
+    time_limit_seconds=5,
 )

@@ -35,7 +35,7 @@ class _Carrier:
         call, self.busy = self.calls, self.busy + 1
         self.overlaps = self.overlaps or self.busy > 1
         self.too_many = max(self.too_many, len(tracking_numbers))
-        await asyncio.sleep(CALL_SECONDS)
+        await asyncio.sleep(CALL_SECONDS if call <= CALLS else 0)  # the rest is too many anyhow
         self.busy -= 1
         if call == 3:
             raise ConnectionError("the carrier is busy")
@@ -246,5 +246,5 @@ class Announcer:
         ),
     ),
     check=_check_slow,
-    time_limit_seconds=8,
+    time_limit_seconds=3,
 )

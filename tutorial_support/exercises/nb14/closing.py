@@ -201,5 +201,5 @@ A week that is closed takes no more events: `close()` raises `StreamClosedError`
         ),
     ),
     check=_check_closing,
-    time_limit_seconds=10,
+    time_limit_seconds=5,
 )

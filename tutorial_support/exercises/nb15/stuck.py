@@ -277,5 +277,5 @@ async def tend(outbox, dead_letters):
         ),
     ),
     check=_check_stuck,
-    time_limit_seconds=10,
+    time_limit_seconds=2,
 )

@@ -168,5 +168,5 @@ writing.
         Wrong(_sql(ENABLE, FORCE, POLICY + " WITH CHECK (true)"), hint=4),
     ),
     check=_check_invoices,
-    time_limit_seconds=10,
+    time_limit_seconds=5,
 )

@@ -187,5 +187,5 @@ destroyed, every event of its person gives the placeholder.
         ),
     ),
     check=_check_offboarding,
-    time_limit_seconds=10,
+    time_limit_seconds=2,
 )

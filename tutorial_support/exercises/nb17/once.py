@@ -111,7 +111,7 @@ if `pack` fails, the error passes on and the next delivery packs. `inbox` is the
 """,
     answer="exactly_once",
     given=("db",),
-    time_limit_seconds=10.0,
+    time_limit_seconds=5,
     stub='''
 def exactly_once(sessions, inbox, pack):
     """A handler for the bus that packs each event's parcel once."""

@@ -171,5 +171,5 @@ very events that were stored, with the trace they carry (tutorials 7, 15 and 20)
     solutions=(PROCESS, FOLDED),
     wrong=WRONG,
     check=_check,
-    time_limit_seconds=60,
+    time_limit_seconds=30,
 )

@@ -134,9 +134,9 @@ class Visitor:
         events: list[DomainEvent] = []
 
         async def are_complete() -> bool:
-            ((count,),) = await self.db.fetch("SELECT count(*) FROM events")
+            (row,) = await self.db.fetch("SELECT count(*) FROM events")
             events[:] = [stored.event async for stored in self.parts.store.read_all()]
-            return len(events) >= count
+            return len(events) >= int(row["count"])
 
         await eventually(are_complete, timeout_seconds=WAIT_SECONDS)
         return events
