@@ -40,7 +40,10 @@ async def _accept(shop: Any, db: Database) -> None:
             for row, (_, _, attack) in zip(rows, ATTACKS, strict=True):
                 row[""] = "…"
                 show()
-                await _try(attack(test), row)
+                try:
+                    await _try(attack(test), row)
+                finally:
+                    show()
 
 
 @asynccontextmanager
