@@ -47,7 +47,7 @@ def test_it_is_not_yet_and_gets_the_hint_that_fits(
     assert "seen:" in told
     assert "expected:" in told
     assert f"hint {hint}:" in told, told
-    assert "no answer within" not in told  # which a learner would have waited for
+    assert "an answer that ends" not in told  # she would have waited until patience ran out
     if source == exercise.stub and is_class(exercise):
         assert "the stub as it was" in told  # though a notebook's class has no file to read
 

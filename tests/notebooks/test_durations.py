@@ -38,7 +38,7 @@ def test_the_second_table_has_all_exercises() -> None:
 
 @pytest.mark.parametrize("exercise", exercises(), ids=lambda exercise: exercise.id)
 def test_a_verdict_came_within_a_second_when_it_was_measured(exercise: Exercise) -> None:
-    seconds = measured_verdicts(PAGE)[exercise.id]
+    seconds = measured_verdicts(PAGE).get(exercise.id, Verdicts(0, 0, 0))
     assert max(seconds.stub, seconds.wrong) <= 1
     assert seconds.right <= (2 if exercise.id == CAPSTONE else 1)
 
