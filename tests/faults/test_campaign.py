@@ -52,10 +52,11 @@ async def test_a_run_finds_what_is_broken(sabotage: str) -> None:
 
 
 @pytest.fixture
-def campaign(cache: Path) -> Iterator[subprocess.Popen[bytes]]:
+def campaign(cache: Path, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     words = ["--runs", "1", "--seconds", "900", "--broker", "table"]
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.faults.campaign", *words],
+        env=os.environ | {"TMPDIR": str(tmp_path)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
@@ -77,6 +78,7 @@ async def test_its_actors_and_its_servers_end_with_it(
     end: signal.Signals,
     campaign: subprocess.Popen[bytes],
     cache: Path,
+    tmp_path: Path,
     running: Callable[[], list[str]],
 ) -> None:
     children, crew = psutil.Process(campaign.pid).children, sum(ROLES.values())
@@ -88,3 +90,4 @@ async def test_its_actors_and_its_servers_end_with_it(
     await eventually(lambda: not running(), timeout_seconds=60)
     assert campaign.wait(60) != 0
     assert not any("private-" in entry for entry in os.listdir(cache))
+    assert os.listdir(tmp_path) == [] or end is signal.SIGKILL
