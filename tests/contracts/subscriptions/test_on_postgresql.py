@@ -436,6 +436,6 @@ async def test_a_leader_whose_network_goes_silent_stops_its_work(
         await eventually(lambda: terms == ["began"], timeout_seconds=20)
         network.go_silent()
         await eventually(lambda: terms == ["began", "ended"], timeout_seconds=20)
-        assert not leader.is_leader
+        await eventually(lambda: not leader.is_leader, timeout_seconds=20)
         running.cancel()
         await asyncio.wait([running])
