@@ -94,10 +94,10 @@ class Acceptance(Visitor):
         for aggregate_class in dict.fromkeys(self.parts.asked_for):
             bare: AggregateRepository[Any] = AggregateRepository(self.parts.store, aggregate_class)
             short = self.parts.repository(aggregate_class)
-            query = "SELECT DISTINCT aggregate_id FROM snapshots WHERE aggregate_type = $1"
-            for row in await self.db.fetch(query, bare.aggregate_type):
+            query = "SELECT DISTINCT aggregate_id FROM snapshots WHERE aggregate_type = :kind"
+            for (snapshot_of,) in await self.rows(query, kind=bare.aggregate_type):
                 kept += 1
-                folded, quick = [await each.load(row["aggregate_id"]) for each in (bare, short)]
+                folded, quick = [await each.load(snapshot_of) for each in (bare, short)]
                 # As text: an event in a state has got its trace only after the snapshot.
                 demand(
                     str((folded.state, folded.version)) == str((quick.state, quick.version)),

@@ -53,7 +53,7 @@ async def _acceptance(shop: Any, db: Database) -> AsyncIterator[Acceptance]:
         await open_database("21-shop", url=db.url) as scratch,
         broker(tracer, ear) as (bus, hearing, over),
     ):
-        test = Acceptance(shop, scratch, ear, hearing, over)
+        test = Acceptance(shop, ear, hearing, over)
         async with postgresql_parts(scratch.url, bus, test.clock, tracer) as test.parts:
             yield test
 

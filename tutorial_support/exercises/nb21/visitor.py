@@ -1,17 +1,18 @@
 """Somebody who uses a learner's shop, as customers, clerks and other processes would."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
+from sqlalchemy import text
+
 from eventsource import DomainEvent, EventBus, tenant_scope
 from eventsource.privacy.personal import personal_fields
 from eventsource.testing import eventually
-from tutorial_support.database import Database
 from tutorial_support.exercises.nb21.parts import Parts
 
 PRICE = Decimal("9.90")
@@ -35,8 +36,8 @@ class Ear:
 
 
 class Visitor:
-    def __init__(self, make: Any, db: Database, ear: Ear, bus: EventBus, over: str) -> None:
-        self.make, self.db, self.ear, self.bus, self.over = make, db, ear, bus, over
+    def __init__(self, make: Any, ear: Ear, bus: EventBus, over: str) -> None:
+        self.make, self.ear, self.bus, self.over = make, ear, bus, over
         self.parts: Parts
         self.now = datetime.now(UTC)
         self.north, self.south, self.article = uuid4(), uuid4(), uuid4()
@@ -121,8 +122,8 @@ class Visitor:
 
     async def _is_under_way(self) -> bool:
         """Whether a transaction still hides what it writes, and all that comes after it."""
-        writers = "SELECT FROM pg_stat_activity WHERE backend_xid IS NOT NULL AND datname = "
-        return bool(await self.db.fetch(f"{writers} current_database()"))
+        writers = "SELECT 1 FROM pg_stat_activity WHERE backend_xid IS NOT NULL AND datname = "
+        return bool(await self.rows(f"{writers} current_database()"))
 
     async def takings(self, shop: Any, wanted: Decimal, tenant: UUID, **options: Any) -> Any:
         return await self.until(
@@ -134,9 +135,9 @@ class Visitor:
         events: list[DomainEvent] = []
 
         async def are_complete() -> bool:
-            (row,) = await self.db.fetch("SELECT count(*) FROM events")
+            ((count,),) = await self.rows("SELECT count(*) FROM events")
             events[:] = [stored.event async for stored in self.parts.store.read_all()]
-            return len(events) >= int(row["count"])
+            return len(events) >= int(count)
 
         await eventually(are_complete, timeout_seconds=WAIT_SECONDS)
         return events
@@ -148,7 +149,11 @@ class Visitor:
 
     async def places_of(self, words: str) -> list[str]:
         """The tables with a row that says this."""
-        tables = await self.db.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
-        query = 'SELECT FROM "{}" AS r WHERE r::text LIKE $1 LIMIT 1'
-        names = [row["tablename"] for row in tables]
-        return [n for n in names if await self.db.fetch(query.format(n), f"%{words}%")]
+        tables = await self.rows("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+        query = 'SELECT 1 FROM "{}" AS r WHERE CAST(r AS text) LIKE :words LIMIT 1'
+        return [n for (n,) in tables if await self.rows(query.format(n), words=f"%{words}%")]
+
+    async def rows(self, query: str, **values: object) -> Sequence[Any]:
+        """Asked on a connection of the shop's pool: to connect anew takes longer than to ask."""
+        async with self.parts.engine.connect() as connection:
+            return list(await connection.execute(text(query), values))
