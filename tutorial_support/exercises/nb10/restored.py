@@ -1,7 +1,9 @@
 """Exercise 10.2: a checkpoint that is newer than the log it is used with."""
 
+import asyncio
 import io
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from decimal import Decimal
 from uuid import uuid4
 
@@ -20,10 +22,7 @@ BACKUP, LOST, AFTERWARDS = 4, 3, 5
 
 
 async def _check_restored(belongs: Belongs, db: Database) -> None:
-    async with (
-        await open_database("10-log", url=db.url) as log,
-        await open_database("10-restored", url=db.url) as restored,
-    ):
+    async with _two_databases(db) as (log, restored):
         engines = [create_async_engine(each.url) for each in (log, restored)]
         old, new = (
             PostgreSQLEventStore(async_sessionmaker(engine, expire_on_commit=False))
@@ -48,6 +47,17 @@ async def _check_restored(belongs: Belongs, db: Database) -> None:
         finally:
             for engine in engines:
                 await engine.dispose()
+
+
+@asynccontextmanager
+async def _two_databases(db: Database) -> AsyncIterator[tuple[Database, Database]]:
+    """Made and dropped at the same time, because that takes longest of all."""
+    names = "10-log", "10-restored"
+    log, restored = await asyncio.gather(*(open_database(each, url=db.url) for each in names))
+    try:
+        yield log, restored
+    finally:
+        await asyncio.gather(log.close(), restored.close())
 
 
 async def _write(store: EventStore, count: int) -> CheckpointData:
