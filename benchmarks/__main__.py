@@ -68,9 +68,13 @@ def verdicts(
 
 
 @app.command()
-def publish(measured: Annotated[Path, typer.Argument()] = Path("build/benchmarks")) -> None:
-    """Put what was measured into the page docs/performance.md."""
-    results, alone = report.load(measured / "benchmarks.json")
+def publish(
+    measured: Annotated[Path, typer.Argument(exists=True, dir_okay=False)] = Path(
+        "build/benchmarks/benchmarks.json"
+    ),
+) -> None:
+    """Put what `library` measured into the page docs/performance.md."""
+    results, alone = report.load(measured)
     (DOCS / "images" / "benchmarks.svg").write_text(report.chart(results), "utf-8")
     page = DOCS / "performance.md"
     text = report.with_table(page.read_text("utf-8"), report.markdown(results, alone))
