@@ -14,6 +14,7 @@ else:
     import fcntl
 
 POLL_SECONDS = 0.02
+_FLAGS = os.O_RDWR | getattr(os, "O_CLOEXEC", 0)
 
 
 def hold(path: Path, *, shared: bool = False) -> int | None:
@@ -21,7 +22,22 @@ def hold(path: Path, *, shared: bool = False) -> int | None:
 
     Returns None when somebody else holds it. Windows knows no shared locks: they exclude there too.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+    return _lock(os.open(path, _FLAGS | os.O_CREAT, 0o600), shared=shared)
+
+
+def is_held(path: Path) -> bool:
+    """Whether some process holds `path` exclusively."""
+    try:
+        # Without creating it: somebody may be removing its folder.
+        descriptor = _lock(os.open(path, _FLAGS), shared=True)
+    except FileNotFoundError:
+        return False
+    if descriptor is not None:
+        os.close(descriptor)
+    return descriptor is None
+
+
+def _lock(descriptor: int, *, shared: bool) -> int | None:
     try:
         if sys.platform == "win32":
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
@@ -35,16 +51,6 @@ def hold(path: Path, *, shared: bool = False) -> int | None:
         os.close(descriptor)
         raise
     return descriptor
-
-
-def is_held(path: Path) -> bool:
-    """Whether some process holds `path` exclusively."""
-    if not path.exists():
-        return False
-    descriptor = hold(path, shared=True)
-    if descriptor is not None:
-        os.close(descriptor)
-    return descriptor is None
 
 
 async def wait_for(path: Path, *, seconds: float, shared: bool = False) -> int:

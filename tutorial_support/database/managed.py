@@ -149,6 +149,8 @@ class ManagedServer(ABC, Generic[Location]):
                 raise self.unavailable(f"The server does not stop. Its log: {self.log}")
             time.sleep(POLL_SECONDS)
         while self.throw_away and self.folder.exists():  # the supervisor is removing it
+            if time.monotonic() > deadline:
+                raise self.unavailable(f"The server has stopped. Remove its folder {self.folder}")
             time.sleep(POLL_SECONDS)
 
     def wait_for_orphan(self) -> None:

@@ -92,7 +92,10 @@ async def start_private(server: ManagedServer[Location]) -> Location:
 def _remove_leftovers(home: Path) -> None:
     """Remove the folders whose supervisor was killed before it could."""
     for folder in home.glob("private-*"):
-        lease = locks.hold(folder / "lease")
+        try:
+            lease = locks.hold(folder / "lease")
+        except FileNotFoundError:  # its supervisor has just removed it
+            continue
         if lease is None:
             continue
         if not locks.is_held(folder / "supervisor") and not locks.is_held(folder / "server"):
