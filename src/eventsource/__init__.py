@@ -10,4 +10,5 @@ def __getattr__(name: str) -> object:
         return _get(name)
     from importlib.metadata import version
 
-    return version("eventsource-tutorial")
+    value = globals()[name] = version("eventsource-tutorial")
+    return value
