@@ -100,11 +100,10 @@ class DatabaseProjection(DeclarativeProjection):
         async with self.database.transaction() as transaction:
             # A reset that came between must not be overtaken.
             await self.database.lock(transaction, self.projection_name)
-            checkpoints = self.database.checkpoints(transaction)
-            if await checkpoints.get_position(self.projection_name) != after:
-                return False
-            return await checkpoints.save_position(
-                self.projection_name, position, event_id, event_type, events=0
+            return await self.database.checkpoints(transaction).save_position(
+                *(self.projection_name, position, event_id, event_type),
+                after=after or Position.START,
+                events=0,
             )
 
     async def _advance_singly(self, batch: Sequence[StoredEvent], after: Position | None) -> bool:
