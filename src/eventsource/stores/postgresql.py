@@ -12,8 +12,6 @@ from eventsource.events.base import DomainEvent
 from eventsource.events.registry import EventRegistry
 from eventsource.exceptions import DatabaseError, SchemaError, UnreadableEventError
 from eventsource.observability import (
-    ATTR_AGGREGATE_ID,
-    ATTR_FROM_VERSION,
     Tracer,
     create_tracer,
 )
@@ -24,14 +22,13 @@ from eventsource.stores.interface import (
     ReadOptions,
     StoredEvent,
     check_of_type,
-    check_part,
     stream_id_of,
 )
 from eventsource.stores.paging import stream_pages
 from eventsource.stores.postgresql_append import Append
 from eventsource.stores.postgresql_pages import Feed, filters
 from eventsource.stores.postgresql_table import EventsTable, probe
-from eventsource.stores.sql import SQLEventStore
+from eventsource.stores.sql import Part, SQLEventStore
 from eventsource.type_conversion import DefaultTypeConverter, TypeConverter
 from eventsource.types import Position
 
@@ -127,31 +124,16 @@ class PostgreSQLEventStore(SQLEventStore[AsyncConnection | AsyncSession]):
             executor,
         )
 
-    async def get_events(
-        self,
-        aggregate_id: UUID,
-        aggregate_type: str | None = None,
-        from_version: int = 0,
-        from_timestamp: datetime | None = None,
-        to_timestamp: datetime | None = None,
+    async def _read(
+        self, aggregate_id: UUID, aggregate_type: str | None, part: Part
     ) -> EventStream:
-        check_part(aggregate_id, aggregate_type, from_version, from_timestamp, to_timestamp)
-        with self._tracer.span(
-            "postgresql_event_store.get_events",
-            {ATTR_AGGREGATE_ID: str(aggregate_id), ATTR_FROM_VERSION: from_version},
-        ):
-            if aggregate_type and from_version <= 0 and not from_timestamp and not to_timestamp:
-                rows = await self._fetch(sql.STREAM, aggregate_id, aggregate_type)
-            else:
-                rows = await self._fetch(
-                    sql.STREAM_PART if aggregate_type else sql.STREAMS_OF_ID,
-                    aggregate_id,
-                    aggregate_type,
-                    from_version,
-                    from_timestamp,
-                    to_timestamp,
-                )
-            return self._stream(aggregate_id, aggregate_type, rows)
+        from_version, *times = part
+        if aggregate_type and from_version <= 0 and not any(times):
+            rows = await self._fetch(sql.STREAM, aggregate_id, aggregate_type)
+        else:
+            statement = sql.STREAM_PART if aggregate_type else sql.STREAMS_OF_ID
+            rows = await self._fetch(statement, aggregate_id, aggregate_type, *part)
+        return self._stream(aggregate_id, aggregate_type, rows)
 
     def _stream(
         self, aggregate_id: UUID, aggregate_type: str | None, rows: list[Row]

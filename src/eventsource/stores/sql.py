@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Iterable, Sequence
+from datetime import datetime
 from typing import Any, ClassVar, Generic, TypeVar
 from uuid import UUID
 
@@ -12,16 +13,26 @@ from eventsource.observability import (
     ATTR_AGGREGATE_TYPE,
     ATTR_EVENT_COUNT,
     ATTR_EXPECTED_VERSION,
+    ATTR_FROM_VERSION,
     Tracer,
 )
 from eventsource.serialization import EventReader
 from eventsource.stores.append_counter import append_counter
 from eventsource.stores.append_rule import check_batch, check_expected_version
-from eventsource.stores.interface import AppendResult, EventStore, ReadOptions, StoredEvent
+from eventsource.stores.interface import (
+    AppendResult,
+    EventStore,
+    EventStream,
+    ReadOptions,
+    StoredEvent,
+    check_part,
+)
 from eventsource.stores.paging import Row
 from eventsource.type_conversion import DefaultTypeConverter, TypeConverter
 
 Transaction = TypeVar("Transaction")
+#: After which version, and from and to which time.
+Part = tuple[int, datetime | None, datetime | None]
 
 
 class SQLEventStore(EventStore, Generic[Transaction]):
@@ -104,6 +115,27 @@ class SQLEventStore(EventStore, Generic[Transaction]):
         expected_version: int,
         transaction: Transaction | None,
     ) -> AppendResult: ...
+
+    async def get_events(
+        self,
+        aggregate_id: UUID,
+        aggregate_type: str | None = None,
+        from_version: int = 0,
+        from_timestamp: datetime | None = None,
+        to_timestamp: datetime | None = None,
+    ) -> EventStream:
+        part = from_version, from_timestamp, to_timestamp
+        check_part(aggregate_id, aggregate_type, *part)
+        with self._tracer.span(
+            f"{self._name}.get_events",
+            {ATTR_AGGREGATE_ID: str(aggregate_id), ATTR_FROM_VERSION: from_version},
+        ):
+            return await self._read(aggregate_id, aggregate_type, part)
+
+    @abstractmethod
+    async def _read(
+        self, aggregate_id: UUID, aggregate_type: str | None, part: Part
+    ) -> EventStream: ...
 
     async def read_stream(
         self, stream_id: str, options: ReadOptions | None = None

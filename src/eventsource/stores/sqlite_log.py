@@ -16,7 +16,6 @@ from eventsource.exceptions import (
     PositionNotFoundError,
     UnreadableEventError,
 )
-from eventsource.observability import ATTR_AGGREGATE_ID, ATTR_FROM_VERSION
 from eventsource.repositories import outbox_statements as outbox
 from eventsource.serialization import encode
 from eventsource.stores import sqlite_statements as sql
@@ -27,11 +26,10 @@ from eventsource.stores.interface import (
     ReadOptions,
     StoredEvent,
     check_of_type,
-    check_part,
     stream_id_of,
 )
 from eventsource.stores.paging import Cursor, Row, by_direction, pages, stream_pages
-from eventsource.stores.sql import SQLEventStore, Transaction
+from eventsource.stores.sql import Part, SQLEventStore, Transaction
 from eventsource.types import Position
 
 _LAST_POSITION = (0, 2**63 - 1)
@@ -95,28 +93,16 @@ class SQLiteLog(SQLEventStore[Transaction]):
         if self._outbox_enabled:
             await tables.execute_many(outbox.ADD, map(outbox.new_entry, *rows))
 
-    async def get_events(
-        self,
-        aggregate_id: UUID,
-        aggregate_type: str | None = None,
-        from_version: int = 0,
-        from_timestamp: datetime | None = None,
-        to_timestamp: datetime | None = None,
+    async def _read(
+        self, aggregate_id: UUID, aggregate_type: str | None, part: Part
     ) -> EventStream:
-        check_part(aggregate_id, aggregate_type, from_version, from_timestamp, to_timestamp)
-        with self._tracer.span(
-            f"{self._name}.get_events",
-            {ATTR_AGGREGATE_ID: str(aggregate_id), ATTR_FROM_VERSION: from_version},
-        ):
-            rows = await self._database.fetch(
-                sql.STREAM, aggregate_id, aggregate_type, from_version, from_timestamp, to_timestamp
-            )
-            return EventStream(
-                aggregate_id,
-                aggregate_type or rows[0]["only_type"] or "Unknown",
-                [self._event(row) for row in rows if row["payload"] is not None],
-                rows[0]["stream_version"],
-            )
+        rows = await self._database.fetch(sql.STREAM, aggregate_id, aggregate_type, *part)
+        return EventStream(
+            aggregate_id,
+            aggregate_type or rows[0]["only_type"] or "Unknown",
+            [self._event(row) for row in rows if row["payload"] is not None],
+            rows[0]["stream_version"],
+        )
 
     async def get_events_by_type(
         self,
