@@ -24,7 +24,7 @@ async def eventually(
 
     Raises AssertionError with the last value seen once the time is over.
     """
-    deadline = time.monotonic() + timeout_seconds
+    deadline, pause = time.monotonic() + timeout_seconds, 0.001
     while True:
         answer = condition()
         value: T = await answer if inspect.isawaitable(answer) else answer
@@ -35,4 +35,5 @@ async def eventually(
             raise AssertionError(
                 f"Waited {timeout_seconds:g} s for {name}; the last value was {value!r}."
             )
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, 0.02)

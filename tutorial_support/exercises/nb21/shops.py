@@ -153,8 +153,8 @@ class Shop:
             pass
 
     async def follow(self):
-        store = self.parts.store
-        alarms, read_model = self.alarms.follow(store), self.read_model.follow(store)
+        store, often = self.parts.store, {"poll_interval_seconds": 0.05}
+        alarms, read_model = (it.follow(store, **often) for it in (self.alarms, self.read_model))
         await asyncio.gather(alarms, read_model, self.publisher.run())
 
     async def takings(self):

@@ -1,6 +1,7 @@
 """Somebody who uses a learner's shop, as customers, clerks and other processes would."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -17,7 +18,8 @@ from tutorial_support.exercises.nb21.parts import Parts
 
 PRICE = Decimal("9.90")
 WAIT_SECONDS = 3.0  # a right shop needs a tenth of it, unless the machine is busy
-IDLE_ROUNDS = 5  #: of work() that change nothing, with nothing under way: there is no more to come
+#: So much work() that changes nothing, with nothing under way: there is no more to come.
+IDLE_ROUNDS, IDLE_SECONDS = 3, 0.1
 
 
 class Ear:
@@ -75,6 +77,11 @@ class Visitor:
             return False
         return True
 
+    async def pay(
+        self, shop: Any, order_id: UUID, article: UUID | None = None, *, tenant: UUID | None = None
+    ) -> None:
+        await self.ask(lambda: shop.pay(article or self.article, order_id), tenant)
+
     async def sell(self, shop: Any, buyers: int, **options: Any) -> list[UUID]:
         """The orders of those who got one, when so many come at once."""
         orders = [uuid4() for _ in range(buyers)]
@@ -93,22 +100,26 @@ class Visitor:
 
         The shop works meanwhile, unless others do `beside` it; when one of them ends, it is over.
         """
-        rounds: list[object] = []
+        said: object = object()
+        times: list[float] = []  # of the answers that were the same
 
         async def is_over() -> bool:
+            nonlocal said
             if not beside:
                 await shop.work()
                 await self._bus_is_empty()
-            rounds.append(await ask())
-            if rounds[-1] == wanted() or any(each.done() for each in beside):
+            before, said = said, await ask()
+            if said == wanted() or any(each.done() for each in beside):
                 return True
-            idle = all(each == rounds[-1] for each in rounds[-IDLE_ROUNDS - 1 :])
-            enough = not beside and idle and len(rounds) > IDLE_ROUNDS
-            return enough and not await self._is_under_way()
+            if said != before:
+                times.clear()
+            times.append(time.monotonic())
+            idle = len(times) > IDLE_ROUNDS and times[-1] - times[0] > IDLE_SECONDS
+            return idle and not beside and not await self._is_under_way()
 
         with suppress(AssertionError):
             await eventually(is_over, timeout_seconds=WAIT_SECONDS)
-        return rounds[-1]
+        return said
 
     async def _bus_is_empty(self) -> None:
         """Until the listener has heard what was published, or has refused it for good."""
