@@ -26,7 +26,7 @@ class DatabaseProjection(DeclarativeProjection):
     Handlers write through `transaction`: a SQLAlchemy AsyncConnection on PostgreSQL, a
     SQLiteTransaction on SQLite. It also moves the checkpoint, so each event counts once, however
     often the process dies and however many processes run the projection. What a handler does
-    elsewhere may happen again: a mail belongs into an outbox table, written in the transaction.
+    elsewhere may happen again: a mail belongs in an outbox table, written in the transaction.
 
     With `inline = True` the projection is updated by the appends of an InlineEventStore instead
     of from the feed, and has no checkpoint.

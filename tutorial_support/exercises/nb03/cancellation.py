@@ -195,7 +195,7 @@ Compare with `>`, so that this very moment still counts.
 Ask the argument `now`, never the clock: otherwise the same history gives another answer every day.
 """,
         """
-What a rule needs belongs into the state, and state comes from events. Write a state class with
+What a rule needs belongs in the state, and state comes from events. Write a state class with
 `created_at`, return it from `_get_initial_state`, and let `_apply` take it from
 `event.occurred_at` of `OrderCreated`. Something remembered in `create` is lost after a restart.
 """,

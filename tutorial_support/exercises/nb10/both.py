@@ -127,7 +127,7 @@ An event that comes again must change nothing. Compare its position with the che
 you count, or let the UPDATE compare: `... SET position = :position WHERE position < :position`.
 """,
         """
-Work and checkpoint belong into one block of `engine.begin()`, which commits at its end. Two blocks
+Work and checkpoint belong in one block of `engine.begin()`, which commits at its end. Two blocks
 are two transactions, and a crash can come between them.
 """,
         """
