@@ -97,7 +97,8 @@ SLOW = Exercise(
 Every shipment must be announced to the carrier: `await carrier.announce(tracking_numbers)`. A
 call takes its time, however many numbers it has, up to **fifty**; and now and then the carrier
 refuses. One call for each event is too slow: the lag only grows. Write the subscriber that keeps
-up, in the order of the log, and does not lose a shipment when a call fails. Pages have 80 events.
+up, in the order of the log, and does not lose a shipment when a call fails. Pages have
+80 events, all of them shipments.
 """,
     answer="Announcer",
     stub='''
