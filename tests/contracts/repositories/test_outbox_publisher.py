@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
 from uuid import UUID, uuid4
@@ -199,9 +200,16 @@ async def test_an_outage_counts_against_no_event(
         assert (await entries.get_stats()).avg_retries == 0
         broker.refuse = None
         await eventually(lambda: is_empty(entries))
+        pauses = re.findall(r"published for (\S+) s: nobody home", caplog.text)
+        assert pauses[:3] == ["0.01", "0.02", "0.04"]
+        caplog.clear()
+        broker.refuse = down
+        await add(entries, uuid4(), 1)
+        await eventually(lambda: "published for 0.01 s" in caplog.text, what="a first pause again")
+        broker.refuse = None
+        await eventually(lambda: is_empty(entries))
     assert [broker.versions(stream) for stream in streams] == [[1, 2]] * 6
     assert await entries.get_failed_events() == []
-    assert "nobody home" in caplog.text
 
 
 async def test_a_call_that_hangs_is_given_up_and_blamed_if_others_go_through(

@@ -55,7 +55,9 @@ async def test_what_fails_in_every_try_is_filed_with_its_position_and_the_rest_g
     assert (subscription.events_processed, subscription.events_failed) == (2, 1)
     stats = manager.get_error_stats()
     assert (stats["total_errors"], stats["total_dlq_count"]) == (1, 1)
-    assert stats["subscriptions"]["Seller"]["dead_letters"] == 1
+    mine = {"events_failed": 1, "dead_letters": 1, "last_error": str(subscription.last_error)}
+    assert stats["subscriptions"] == {"Seller": mine}
+    assert "a rotten worm" in mine["last_error"]
     assert isinstance(errors[0], EventDeliveryError)
     assert isinstance(errors[0].error, ValueError)
 
