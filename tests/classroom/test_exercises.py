@@ -1,6 +1,7 @@
 """Whatever a learner hands in, the answer is a verdict and a hint, never an error."""
 
 import asyncio
+import os
 import signal
 import sys
 import time
@@ -95,6 +96,11 @@ class BrokenError(Exception):
         raise ValueError
 
 
+class RudeError(Exception):
+    def __str__(self) -> str:
+        raise KeyboardInterrupt
+
+
 class Unequal:
     def __eq__(self, other: object) -> bool:
         raise ZeroDivisionError
@@ -123,6 +129,7 @@ def raising(error: BaseException) -> Callable[[int], Any]:
         raising(asyncio.CancelledError()),
         raising(GeneratorExit()),
         raising(BrokenError()),
+        raising(RudeError()),
         raising(RecursionError()),
     ],
 )
@@ -130,6 +137,68 @@ async def test_nonsense_is_answered_and_never_raises(answer: object) -> None:
     verdict = await judge(exercise(), answer)
     assert not verdict.passed
     assert "your answer raised" in verdict.text or "double(4) is" in verdict.text
+
+
+@pytest.mark.parametrize(
+    ("stub", "answer", "expected"),
+    [
+        ("def double(number): ...", 7, "`def double`"),
+        ("def double(number): ...", BrokenError, "`def double`"),
+        ("async def double(number): ...", 7, "`async def double`"),
+        ("async def double(number): ...", lambda number: number, "`async def double`"),
+        ("class double: ...", 7, "`class double`"),
+        ("double = 1", lambda number: number, "a value"),
+    ],
+)
+async def test_an_answer_of_another_kind_is_told_the_kind(
+    stub: str, answer: object, expected: str
+) -> None:
+    async def check_kind(answer: Any) -> None:
+        await answer(4) if "async" in stub else answer.denominator if "=" in stub else answer(4).x
+
+    verdict = await judge(exercise(stub=stub, check=check_kind), answer)
+    assert f"expected: {expected}, as in the stub" in verdict.text
+
+
+async def test_an_answer_that_nobody_awaits_is_told_so(recwarn: pytest.WarningsRecorder) -> None:
+    async def double(number: int) -> int:
+        return number * 2
+
+    verdict = await judge(exercise(), double)
+    assert "seen:     `async def double`, which nobody awaits here" in verdict.text
+    assert not recwarn.list
+
+
+async def test_an_answer_as_long_as_a_book_is_cut() -> None:
+    verdict = await judge(exercise(), lambda number: "word " * 10_000)
+    assert len(verdict.text) < 1000
+
+
+@pytest.mark.parametrize("error", [SystemExit(1), KeyboardInterrupt()])
+async def test_a_task_of_the_check_does_not_end_the_kernel(error: BaseException) -> None:
+    async def check_beside(answer: Callable[[int], Any]) -> None:
+        async def ask() -> None:
+            answer(4)
+
+        await asyncio.gather(ask(), ask())
+
+    verdict = await judge(exercise(check=check_beside), raising(error))
+    assert f"your answer raised RuntimeError: {error!r}" in verdict.text
+    assert asyncio.get_running_loop().get_task_factory() is None
+
+
+async def test_what_a_check_made_is_gone_when_a_slow_answer_gets_its_verdict() -> None:
+    made = ["a database"]
+
+    async def check_waiting(answer: object) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0.05)
+            made.clear()
+
+    assert "no answer within 0.2 s" in (await judge(exercise(check=check_waiting), 7)).text
+    assert not made
 
 
 async def test_an_answer_that_waits_for_ever_is_stopped() -> None:
@@ -144,7 +213,8 @@ async def test_an_answer_that_waits_for_ever_is_stopped() -> None:
         finally:
             stopped.set()
 
-    verdict = await judge(exercise(check=check_waiting), wait_for_ever)
+    asked_for = exercise(stub="async def double(number): ...", check=check_waiting)
+    verdict = await judge(asked_for, wait_for_ever)
     assert "no answer within 0.2 s" in verdict.text
     await asyncio.wait_for(stopped.wait(), 1)
 
@@ -181,6 +251,33 @@ async def test_an_exercise_that_may_take_long_may_not_block_the_loop_for_long(
     monkeypatch.setitem(judge.__globals__, "LONGEST_STANDSTILL_SECONDS", 0.2)
     verdict = await judge(exercise(time_limit_seconds=600), lambda number: spin())
     assert "no answer within 0.2 s" in verdict.text
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no timer signal")
+async def test_an_answer_that_blocks_later_is_interrupted_as_soon() -> None:
+    async def check_later(answer: Callable[[int], Any]) -> None:
+        await asyncio.sleep(0.1)
+        answer(4)
+
+    began = time.monotonic()
+    verdict = await judge(exercise(check=check_later, time_limit_seconds=1), lambda n: spin())
+    assert "no answer within 1 s" in verdict.text
+    assert time.monotonic() - began < 1.8
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no timer signal")
+async def test_a_computer_that_slept_is_not_the_answers_fault(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(judge.__globals__, "LONGEST_STANDSTILL_SECONDS", 0.2)
+
+    async def check_over_night(answer: object) -> None:
+        mine = os.getpid()
+        night = f"kill -STOP {mine}; sleep 0.5; kill -CONT {mine}"
+        for _ in range(3):
+            await (await asyncio.create_subprocess_shell(night)).wait()
+
+    assert (await judge(exercise(check=check_over_night, time_limit_seconds=60), 7)).passed
 
 
 def spin() -> None:

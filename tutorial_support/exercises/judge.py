@@ -4,17 +4,18 @@ import ast
 import asyncio
 import inspect
 import linecache
-import signal
 import textwrap
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
-from types import CodeType, FrameType
+from types import CodeType
 
+from tutorial_support.exercises.guard import Blocked, contained, interrupt_when_blocked
 from tutorial_support.exercises.model import Exercise, NotYet, parse
 
 LONGEST_STANDSTILL_SECONDS = 3.0
+CLEAN_UP_SECONDS = 1.0
+MOST_LETTERS = 600  #: of what was seen: an answer may be as long as it likes
 
 
 @dataclass(frozen=True)
@@ -26,10 +27,6 @@ class Verdict:
     hint: int = 0
 
 
-class _Blocked(BaseException):
-    """The answer kept the event loop busy. `except Exception` in the answer lets it pass."""
-
-
 async def judge(exercise: Exercise, answer: object, *given: object) -> Verdict:
     """The verdict on an answer. Never raises; an answer that hangs is stopped.
 
@@ -39,10 +36,12 @@ async def judge(exercise: Exercise, answer: object, *given: object) -> Verdict:
     limit = exercise.time_limit_seconds
     attempt = asyncio.ensure_future(_attempt(exercise, answer, given))
     try:
-        with _interrupt_when_blocked(_standstill(exercise)):
+        with contained(), interrupt_when_blocked(_standstill(exercise)):
             await asyncio.wait({attempt}, timeout=limit)
-        if attempt.done():
-            return attempt.result()
+            if attempt.done():
+                return attempt.result()
+            attempt.cancel()
+            await asyncio.wait({attempt}, timeout=CLEAN_UP_SECONDS)
         return _too_slow(exercise, limit)
     finally:
         attempt.cancel()
@@ -52,18 +51,50 @@ async def _attempt(exercise: Exercise, answer: object, given: tuple[object, ...]
     try:
         if _untouched(exercise, answer):
             return _not_yet(exercise, "the stub as it was", "your own answer in its place", 1)
+        if inspect.iscoroutinefunction(answer) and _asked_for(exercise) == "def":
+            seen = f"`async def {exercise.answer}`, which nobody awaits here"
+            return _not_yet(exercise, seen, "`def`, as in the stub", 1)
         await exercise.check(answer, *given)
     except NotYet as verdict:
         return _not_yet(exercise, verdict.seen, verdict.expected, verdict.hint)
-    except _Blocked:
+    except Blocked:
         return _too_slow(exercise, _standstill(exercise))
     except BaseException as error:  # noqa: BLE001  (an answer may raise anything, SystemExit included)
-        return _not_yet(exercise, f"your answer raised {_describe(error)}", "no error", 1)
+        seen = f"your answer raised {_describe(error)}"
+        return _not_yet(exercise, seen, _instead_of(error, exercise, answer), 1)
     return Verdict(True, f"✓ Exercise {exercise.id}, {exercise.title}: solved")
+
+
+def _asked_for(exercise: Exercise) -> str:
+    """What kind of answer the stub is."""
+    kinds = {ast.AsyncFunctionDef: "async def", ast.FunctionDef: "def", ast.ClassDef: "class"}
+    for statement in parse(exercise.stub).body:
+        if getattr(statement, "name", None) == exercise.answer:
+            return kinds[type(statement)]
+    return "value"
+
+
+def _instead_of(error: BaseException, exercise: Exercise, answer: object) -> str:
+    """What is expected of an answer that raised: often it is of another kind than the stub."""
+    asked_for = _asked_for(exercise)
+    is_function = callable(answer) and not inspect.isclass(answer)
+    cannot_be_awaited = isinstance(error, TypeError) and not inspect.iscoroutinefunction(answer)
+    fits = {
+        "async def": is_function and not (inspect.isfunction(answer) and cannot_be_awaited),
+        "def": is_function,
+        "class": callable(answer),
+        "value": not callable(answer),
+    }
+    if fits[asked_for]:
+        return "no error"
+    name = "a value" if asked_for == "value" else f"`{asked_for} {exercise.answer}`"
+    return f"{name}, as in the stub"
 
 
 def _not_yet(exercise: Exercise, seen: str, expected: str, hint: int) -> Verdict:
     hint = min(max(hint, 1), len(exercise.hints))
+    if len(seen) > MOST_LETTERS:
+        seen = f"{seen[:MOST_LETTERS]} …"
     told = {"seen": seen, "expected": expected, f"hint {hint}": exercise.hints[hint - 1].strip()}
     lines = [f"○ Exercise {exercise.id}, {exercise.title}: not yet"]
     for name, words in told.items():
@@ -84,7 +115,7 @@ def _too_slow(exercise: Exercise, seconds: float) -> Verdict:
 def _describe(error: BaseException) -> str:
     try:
         text = next(iter(str(error).splitlines()), "")
-    except Exception:  # noqa: BLE001  (the learner's own error class may be broken too)
+    except BaseException:  # noqa: BLE001  (the learner's own error class may be broken too)
         text = ""
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
@@ -157,42 +188,3 @@ def _values(exercise: Exercise) -> Iterator[object]:
         if isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value:
             with suppress(ValueError):
                 yield ast.literal_eval(statement.value)
-
-
-class _Heartbeat:
-    """Tells whether the running event loop moved since the last look."""
-
-    def __init__(self, every_seconds: float) -> None:
-        self._loop, self._every = asyncio.get_running_loop(), every_seconds
-        self._beats = self._seen = 0
-        self._next: asyncio.Handle = self._loop.call_soon(self._beat)
-
-    def _beat(self) -> None:
-        self._beats += 1
-        self._next = self._loop.call_later(self._every, self._beat)
-
-    def look(self, _signal: int, _frame: FrameType | None) -> None:
-        if self._beats == self._seen:
-            raise _Blocked
-        self._seen = self._beats
-
-    def stop(self) -> None:
-        self._next.cancel()
-
-
-@contextmanager
-def _interrupt_when_blocked(seconds: float) -> Iterator[None]:
-    """Raise `_Blocked` in the main thread whenever the event loop stands still for so long."""
-    in_main = threading.current_thread() is threading.main_thread()
-    if not (in_main and hasattr(signal, "setitimer")):
-        yield
-        return
-    heart = _Heartbeat(seconds / 20)
-    handler = signal.signal(signal.SIGALRM, heart.look)
-    timer = signal.setitimer(signal.ITIMER_REAL, seconds, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, *timer)
-        signal.signal(signal.SIGALRM, handler)
-        heart.stop()
