@@ -2,12 +2,15 @@
 
 import ast
 from collections import defaultdict
+from inspect import signature
 from pathlib import Path
 
 import pytest
 
 import tutorial_support.domain
+from eventsource import PostgreSQLEventStore
 from tutorial_support.notebooks import find, lint, read
+from tutorial_support.notebooks.files import title
 from tutorial_support.notebooks.navigation import linked_readme
 from tutorial_support.notebooks.page import Page
 
@@ -27,7 +30,15 @@ def test_the_notebooks_keep_to_the_form() -> None:
 def test_the_readme_links_to_every_notebook() -> None:
     readme = (ROOT / "README.md").read_text("utf-8")
     assert readme == linked_readme(readme, find()), "run `tutorial refresh`"
-    assert [path.name for path in find() if f"(notebooks/{path.name})" not in readme] == []
+    rows = {path.name: f"[{title(path)}](notebooks/{path.name})" for path in find()}
+    assert [name for name, row in rows.items() if row not in readme] == []
+
+
+def test_tutorial_11_says_what_every_parameter_of_the_store_does() -> None:
+    (path,) = find([11])
+    prose = "\n".join(cell.source for cell in read(path).cells if cell.cell_type == "markdown")
+    parameters = signature(PostgreSQLEventStore).parameters
+    assert [name for name in parameters if f"\n| `{name}` |" not in prose] == []
 
 
 def classes(*trees: ast.Module) -> dict[str, ast.ClassDef]:
