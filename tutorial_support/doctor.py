@@ -139,7 +139,7 @@ CHECKS: dict[str, Callable[[], tuple[str, str]]] = {
     "Embedded PostgreSQL": _embedded,
     "PostgreSQL programs": _local,
     "Docker": _docker,
-    "Brokers of 17 to 19": _services,
+    "Brokers of 17 to 20": _services,
     "Server's account": _account,
     "Server's folder": _folder,
     "Other versions": _older,

@@ -10,7 +10,7 @@ from .kinds import KINDS, Kind
 from .server import shared_service
 
 app = typer.Typer(
-    no_args_is_help=True, help="The Redis, Kafka and RabbitMQ servers of tutorials 17 to 19."
+    no_args_is_help=True, help="The Redis, Kafka and RabbitMQ servers of tutorials 17 to 20."
 )
 
 
