@@ -111,16 +111,20 @@ def _unreadable(
     cls: type[DomainEvent], text: str, place: str, error: ValidationError
 ) -> UnreadableEventError:
     stored = json.loads(text)
-    problems = "; ".join(
-        f"{'.'.join(map(str, problem['loc'])) or 'event'}: {problem['msg']}"
-        for problem in error.errors(include_input=False, include_url=False)
-    )
     reason = (
-        f"it no longer fits {cls.__name__} ({problems}). Events are never changed, so let the "
-        "class accept what is stored: give new fields a default and keep removed ones, or "
-        "write an upcaster (@register_upcaster)."
+        f"it no longer fits {cls.__name__} ({problems_of(error, 'event')}). Events are never "
+        "changed, so let the class accept what is stored: give new fields a default and keep "
+        "removed ones, or write an upcaster (@register_upcaster)."
     )
     return UnreadableEventError(stored["event_type"], UUID(stored["event_id"]), place, reason)
+
+
+def problems_of(error: ValidationError, whole: str) -> str:
+    """Which fields of the whole are wrong, and why; not what they hold, which may be personal."""
+    return "; ".join(
+        f"{'.'.join(map(str, problem['loc'])) or whole}: {problem['msg']}"
+        for problem in error.errors(include_input=False, include_url=False)
+    )
 
 
 @cache

@@ -5,7 +5,7 @@ import json
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID, uuid4
@@ -284,6 +284,40 @@ async def test_no_table_and_no_log_holds_the_plain_text(
     assert "cannot greet" in caplog.text
     for key in (await place.keys.get_keys([str(member)])).values():
         assert key.wrapped_key is not None
+
+
+async def test_no_log_about_lost_dead_letters_or_outdated_snapshots_holds_the_plain_text(
+    place: Place,
+    store: PrivateEventStore,
+    members: AggregateRepository[Member],
+    vault: Vault,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Full(InMemoryDLQRepository):
+        async def add_failed_event(self, *args: object, **options: object) -> None:
+            raise OSError("disk full")
+
+    class Clumsy(Failing):
+        async def _process_event(self, event: DomainEvent) -> None:
+            assert isinstance(event, MemberJoined)
+            raise ValueError(f"cannot greet {event.name.value}")
+
+    @dataclass(frozen=True)
+    class NewState(MemberState):
+        points: int = field(kw_only=True)
+
+    class NewMember(Member, DeclarativeAggregate[NewState]):
+        """With another state, and its author forgot to raise `schema_version`."""
+
+    member = await join(members)
+    with pytest.raises(ValueError, match="cannot greet"):
+        await Clumsy(None, Full(), RetryPolicy(max_tries=1)).catch_up(store)
+    assert "disk full" in caplog.text
+    snapshots = PrivateSnapshotStore(place.snapshots, vault)
+    await AggregateRepository(store, NewMember, snapshot_store=snapshots).load(member)
+    assert "points: Field required" in caplog.text
+    for secret in (NAME, "Lovelace", CITY, "Dorset"):
+        assert secret not in caplog.text
 
 
 async def test_nothing_new_is_stored_about_the_erased(

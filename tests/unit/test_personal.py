@@ -68,6 +68,20 @@ def test_a_text_about_an_event_is_masked(said: str, kept: str) -> None:
     assert masked(said, arrived(host="Ada", host_id="h")) == kept
 
 
+@pytest.mark.parametrize(
+    "secret", ["Jürgen", 'O\'Neil "Joe"', "1 Main St\nBerlin", "C:\\Ada", "a\u00a0b", "Straße"]
+)
+def test_a_text_is_masked_as_errors_quote_it(secret: str) -> None:
+    event = arrived(name=secret)
+    texts = [secret, secret.upper(), f"for\n{secret}", f'"{secret}" is no name']
+    said = [*texts, *map(repr, texts), *map(str, map(KeyError, texts)), str(texts)]
+    said += [json.dumps(texts), json.dumps(texts, ensure_ascii=False)]
+    for each in said:
+        kept = masked(each, event)
+        for part in (secret, "rgen", "Neil", "Main", "Ada", "xa0b", "00a0", "Stra"):
+            assert part.lower() not in kept.lower()
+
+
 async def test_only_what_is_readable_is_masked() -> None:
     event, guests = arrived(), vault()
     (sealed,) = await guests.seal_events([event])

@@ -9,6 +9,7 @@ from pydantic.errors import PydanticSchemaGenerationError
 from pydantic_core import PydanticSerializationError
 
 from eventsource.exceptions import SnapshotError
+from eventsource.serialization import problems_of
 
 
 def dump_state(owner: type, state: object) -> dict[str, Any]:
@@ -34,7 +35,8 @@ def load_state(owner: type, values: dict[str, Any]) -> Any:
     try:
         return _adapter(owner).validate_json(json.dumps(values))
     except ValidationError as error:
-        raise SnapshotError(f"It does not fit {owner.__qualname__}'s state: {error}") from error
+        problems = problems_of(error, "state")
+        raise SnapshotError(f"It does not fit {owner.__qualname__}'s state: {problems}") from error
 
 
 @cache

@@ -6,11 +6,10 @@ import logging
 import threading
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from traceback import format_exception
 from typing import Final
 
 from eventsource.events.base import DomainEvent
-from eventsource.events.confidential import masked
+from eventsource.events.confidential import masked, without_secrets
 from eventsource.protocols import AnyEventHandler
 from eventsource.retries import RetryPolicy
 
@@ -116,8 +115,7 @@ async def _run_all(subscriptions: Sequence[Subscription], event: DomainEvent) ->
         if isinstance(result, BaseException)
     ]
     for failure in failures:
-        said, trace = masked(str(failure), event), "".join(format_exception(failure.error))
-        shown = failure.error if masked(trace, event) == trace else None
+        said, shown = masked(str(failure), event), without_secrets(failure.error, event)
         _log.warning("Handler failed on %s: %s", event, said, exc_info=shown)
     return failures
 

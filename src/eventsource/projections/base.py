@@ -10,6 +10,7 @@ from typing import Any, TypedDict, TypeVar
 from uuid import UUID
 
 from eventsource.events.base import DomainEvent
+from eventsource.events.confidential import masked, without_secrets
 from eventsource.exceptions import ProjectionLagError
 from eventsource.observability import (
     ATTR_EVENT_ID,
@@ -286,9 +287,12 @@ class CheckpointTrackingProjection(ABC):
             place = event.event_id, self.projection_name, event.event_type
             letter = *place, event.to_dict(), error, tries
             await self._dlq_repo.add_failed_event(*letter, event=event)
-        except Exception:  # noqa: BLE001  # a second error must not hide the first
+        except Exception as second:  # noqa: BLE001  # it must not hide the first
             # The handler's error is on its way to the caller and says more.
-            _log.exception("%s could not file event %s", self.projection_name, event.event_id)
+            said = masked(f"{type(second).__name__}: {second}", event)
+            shown = without_secrets(second, event)
+            name, event_id = self.projection_name, event.event_id
+            _log.error("%s could not file event %s: %s", name, event_id, said, exc_info=shown)
 
 
 async def read_batch(
