@@ -65,6 +65,30 @@ async def test_an_untouched_stub_is_not_yet(answer: object) -> None:
     assert "the stub as it was" in verdict.text
 
 
+class Mixin:
+    def __call__(self) -> int:
+        return 8
+
+
+class Mixed(Mixin, Empty):
+    pass
+
+
+class Child(Empty):
+    pass
+
+
+@pytest.mark.parametrize(("answer", "passes"), [(Mixed, True), (Child, False)])
+async def test_a_class_may_have_its_answer_from_a_parent_that_the_stub_has_not(
+    answer: object, passes: bool
+) -> None:
+    async def accept_anything(answer: object) -> None:
+        pass
+
+    asked_for = exercise(stub="class double(Empty): ...", check=accept_anything)
+    assert (await judge(asked_for, answer)).passed is passes
+
+
 async def test_a_value_left_as_in_the_stub_is_not_yet() -> None:
     async def accept_anything(answer: object) -> None:
         pass

@@ -124,6 +124,8 @@ def _untouched(exercise: Exercise, answer: object) -> bool:
     """Whether the answer is still the stub, or as empty as a stub."""
     if answer is None or answer is Ellipsis:
         return True
+    if inspect.isclass(answer) and not _has_the_parents_of_the_stub(exercise, answer):
+        return False
     definition = _definition(answer)
     if definition is None:
         return _is_empty_class(answer) or any(
@@ -164,6 +166,16 @@ def _methods(answer: type) -> list[CodeType]:
         for function in functions
         if inspect.isfunction(function) and function.__qualname__.startswith(answer.__qualname__)
     ]
+
+
+def _has_the_parents_of_the_stub(exercise: Exercise, answer: type) -> bool:
+    """Otherwise the answer may be in a parent, and the class itself may say nothing."""
+    parents = [parent.__name__ for parent in answer.__bases__ if parent is not object]
+    return not parents or any(
+        parents == [ast.unparse(base) for base in statement.bases]
+        for statement in parse(exercise.stub).body
+        if isinstance(statement, ast.ClassDef)
+    )
 
 
 def _is_empty_class(answer: object) -> bool:

@@ -23,7 +23,7 @@ async def _check_kinds(kinds_of: Mapping[str, str]) -> None:
     if missing := [name for name in KINDS_OF if name not in kinds_of]:
         raise NotYet(seen=f"no answer for {missing[0]}", expected="one for every name", hint=1)
     for name, kind in KINDS_OF.items():
-        answer = str(kinds_of[name])
+        answer = str(getattr(kinds_of[name], "value", kinds_of[name])).strip()
         if answer.lower() not in {EVENT, COMMAND, CRUD.lower()}:
             raise NotYet(
                 seen=f"{answer!r} for {name}",
@@ -69,6 +69,15 @@ events = ["OrderPlaced", "PaymentReceived", "ParcelReturned", "ProductDiscontinu
 kinds_of = {name: "event" for name in events}
 kinds_of |= dict.fromkeys(["CancelOrder", "SendReminder"], "command")
 kinds_of |= dict.fromkeys(["CustomerUpdated", "StockQuantitySet", "ProductDeleted"], "crud")
+""",
+        """
+from enum import Enum
+
+Kind = Enum("Kind", {"E": "event", "C": "command", "X": "CRUD"})
+answers = {"OrderPlaced": "E", "CancelOrder": "C", "CustomerUpdated": "X", "PaymentReceived": "E"}
+answers |= {"StockQuantitySet": "X", "SendReminder": "C", "ParcelReturned": "E"}
+answers |= {"ProductDeleted": "X", "ProductDiscontinued": "E"}
+kinds_of = {name: Kind[letter] for name, letter in answers.items()}
 """,
     ),
     wrong=(

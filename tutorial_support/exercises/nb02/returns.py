@@ -36,10 +36,11 @@ def _accepted(answer: Callable[..., Any], **fields: Any) -> DomainEvent:
         event = answer(aggregate_id=uuid4(), **fields)
     except ValidationError as error:
         problem = error.errors()[0]
+        field = problem["loc"][0] if problem["loc"] else "the event"
         raise NotYet(
-            seen=f"{problem['loc'][0]}: {problem['msg']}",
+            seen=f"{field}: {problem['msg']}",
             expected=f"ItemsReturned(aggregate_id=..., skus={SKUS}, reason='damaged')",
-            hint=1 if problem["loc"][0] == "aggregate_type" else 2,
+            hint=1 if field == "aggregate_type" else 2,
         ) from error
     if not isinstance(event, DomainEvent) or event.aggregate_type != "Order":
         raise NotYet(seen="no event about an 'Order'", expected="aggregate_type 'Order'", hint=1)
@@ -143,6 +144,18 @@ class ItemsReturned(DomainEvent):
     wrong=(
         Wrong(_answer(decorator=""), hint=1),
         Wrong(_answer(reason="str").replace("reason", "why"), hint=2),
+        Wrong(
+            "from pydantic import model_validator\n\n\n"
+            + _answer(head="", reason="str")
+            + """
+    @model_validator(mode="after")
+    def is_whole(self):
+        if len(self.skus) != len(set(self.skus)):
+            raise ValueError("an article twice")
+        return self
+""",
+            hint=2,
+        ),
         Wrong(_answer(skus="tuple[str, ...]"), hint=3),
         Wrong(_answer(reason="str"), hint=3),
         Wrong(_answer(skus="Annotated[list[str], Field(min_length=1)]"), hint=4),

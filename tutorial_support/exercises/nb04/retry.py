@@ -14,7 +14,8 @@ from eventsource import (
     register_event,
 )
 from tutorial_support.database import Database
-from tutorial_support.exercises.model import Exercise, NotYet, Wrong
+from tutorial_support.exercises.model import Exercise, NotYet
+from tutorial_support.exercises.nb04.retry_answers import SOLUTIONS, WRONG
 from tutorial_support.exercises.scratch import scratch_store
 
 USES, ATTEMPTS = 3, 5
@@ -32,18 +33,24 @@ class UsedUpError(Exception):
 
 
 class _ContestedStore(PostgreSQLEventStore):
-    """A rival redeems the same coupon: before the first appends, or after the first read."""
+    """A rival redeems the same coupon: before the first appends, or once you have decided."""
 
     rivals = 0
     appends = 0
-    rival_after_read = False
+    decided_on: UUID | None = None  #: by somebody who does not know yet that a rival has come
 
     async def get_events(self, aggregate_id: UUID, *args: Any, **options: Any) -> EventStream:
-        stream = await super().get_events(aggregate_id, *args, **options)
-        if self.rival_after_read:
-            self.rival_after_read = False
-            await self._redeem(aggregate_id)
-        return stream
+        await self._let_the_rival_in()
+        return await super().get_events(aggregate_id, *args, **options)
+
+    async def get_stream_version(self, aggregate_id: UUID, aggregate_type: str) -> int:
+        await self._let_the_rival_in()
+        return await super().get_stream_version(aggregate_id, aggregate_type)
+
+    async def _let_the_rival_in(self) -> None:
+        coupon, self.decided_on = self.decided_on, None
+        if coupon is not None:
+            await self._redeem(coupon)
 
     async def _redeem(self, coupon: UUID) -> None:
         rival = [redeemed(coupon, "rival")]
@@ -59,6 +66,7 @@ class _ContestedStore(PostgreSQLEventStore):
         transaction: Any = None,
     ) -> AppendResult:
         self.appends += 1
+        await self._let_the_rival_in()
         if self.rivals:
             self.rivals -= 1
             await self._redeem(aggregate_id)
@@ -72,15 +80,19 @@ def redeemed(coupon: UUID, customer: str) -> CouponRedeemed:
 
 
 async def _run(
-    store: _ContestedStore, answer: Answer, *, rivals: int, uses: int, after_read: bool = False
+    store: _ContestedStore, answer: Answer, *, rivals: int, uses: int, late: bool = False
 ) -> tuple[list[str], Exception | None]:
     """Who has redeemed, and the error it ended with."""
     coupon = uuid4()
-    store.rivals, store.appends, store.rival_after_read = rivals, 0, after_read
+    store.rivals, store.appends, decisions = rivals, 0, 0
 
     def decide(events: list[DomainEvent]) -> list[DomainEvent]:
+        nonlocal decisions
+        decisions += 1
         if len(events) >= uses:
             raise UsedUpError
+        if late and decisions == 1:
+            store.decided_on = coupon
         return [redeemed(coupon, "you")]
 
     error = None
@@ -89,7 +101,7 @@ async def _run(
     except (UsedUpError, OptimisticLockError) as raised:
         error = raised
     finally:
-        store.rivals, store.rival_after_read = 0, False
+        store.rivals, store.decided_on = 0, None
     stored = (await store.get_events(coupon, "Coupon")).events
     return [event.customer for event in stored if isinstance(event, CouponRedeemed)], error
 
@@ -133,10 +145,10 @@ async def _a_rival_takes_the_last_use(store: _ContestedStore, answer: Answer) ->
 
 async def _a_rival_comes_while_you_decide(store: _ContestedStore, answer: Answer) -> None:
     """A version that is read after the decision hides the rival."""
-    customers, _ = await _run(store, answer, rivals=0, uses=1, after_read=True)
+    customers, _ = await _run(store, answer, rivals=0, uses=1, late=True)
     if customers != ["rival"]:
         raise NotYet(
-            seen=f"a rival came after you had read, and {customers} redeemed a coupon for one use",
+            seen=f"a rival came while you decided, and {customers} redeemed a coupon for one use",
             expected="a conflict, and then a decision that sees the rival's event",
             hint=2,
         )
@@ -162,10 +174,6 @@ async def _rivals_without_end(store: _ContestedStore, answer: Answer) -> None:
             expected=f"{ATTEMPTS} appends, then the last OptimisticLockError",
             hint=4,
         )
-
-
-def _loop(body: str) -> str:
-    return "async def append_with_retry(store, coupon_id, decide):\n" + body.strip("\n") + "\n"
 
 
 RETRY = Exercise(
@@ -203,96 +211,8 @@ Catch `OptimisticLockError` and nothing else. Count the attempts, and `raise` wh
 somebody has to learn that the coupon was not redeemed.
 """,
     ),
-    solutions=(
-        _loop("""
-    for attempt in range(1, 6):
-        events = await store.get_events(coupon_id, "Coupon")
-        new = decide(events.events)
-        try:
-            return await store.append_events(coupon_id, "Coupon", new, events.version)
-        except OptimisticLockError:
-            if attempt == 5:
-                raise
-"""),
-        _loop("""
-    async def attempts_left(left):
-        stream = await store.get_events(coupon_id, "Coupon")
-        try:
-            await store.append_events(coupon_id, "Coupon", decide(stream.events), stream.version)
-        except OptimisticLockError:
-            if left == 1:
-                raise
-            await attempts_left(left - 1)
-
-    await attempts_left(5)
-"""),
-    ),
-    wrong=(
-        Wrong(
-            _loop("""
-    events = await store.get_events(coupon_id, "Coupon")
-    await store.append_events(coupon_id, "Coupon", decide(events.events), events.version)
-"""),
-            hint=1,
-        ),
-        Wrong(
-            _loop("""
-    events = await store.get_events(coupon_id, "Coupon")
-    await store.append_events(coupon_id, "Coupon", decide(events.events), ExpectedVersion.ANY)
-"""),
-            hint=2,
-        ),
-        Wrong(
-            _loop("""
-    new = decide((await store.get_events(coupon_id, "Coupon")).events)
-    for attempt in range(5):
-        version = await store.get_stream_version(coupon_id, "Coupon")
-        try:
-            return await store.append_events(coupon_id, "Coupon", new, version)
-        except OptimisticLockError:
-            if attempt == 4:
-                raise
-"""),
-            hint=3,
-        ),
-        Wrong(
-            _loop("""
-    for attempt in range(1, 6):
-        new = decide((await store.get_events(coupon_id, "Coupon")).events)
-        version = await store.get_stream_version(coupon_id, "Coupon")
-        try:
-            return await store.append_events(coupon_id, "Coupon", new, version)
-        except OptimisticLockError:
-            if attempt == 5:
-                raise
-"""),
-            hint=2,
-        ),
-        Wrong(
-            _loop("""
-    while True:
-        events = await store.get_events(coupon_id, "Coupon")
-        new = decide(events.events)
-        try:
-            return await store.append_events(coupon_id, "Coupon", new, events.version)
-        except OptimisticLockError:
-            continue
-"""),
-            hint=4,
-        ),
-        Wrong(
-            _loop("""
-    for attempt in range(5):
-        try:
-            events = await store.get_events(coupon_id, "Coupon")
-            new = decide(events.events)
-            return await store.append_events(coupon_id, "Coupon", new, events.version)
-        except Exception as error:
-            last = error
-"""),
-            hint=4,
-        ),
-    ),
+    solutions=SOLUTIONS,
+    wrong=WRONG,
     check=_check_retry,
     time_limit_seconds=5,
 )

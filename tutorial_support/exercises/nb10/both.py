@@ -4,15 +4,15 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-import asyncpg
+from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import QueuePool
 
 from tutorial_support.database import Database, open_database
 from tutorial_support.exercises.model import Exercise, NotYet, Wrong
 
 Advance = Callable[[AsyncEngine, int], Awaitable[object]]
 
-WAIT_SECONDS = 0.1
 TABLES = """
 CREATE TABLE tally (orders INT);
 CREATE TABLE tally_checkpoint (position INT);
@@ -20,6 +20,8 @@ INSERT INTO tally VALUES (0);
 INSERT INTO tally_checkpoint VALUES (0);
 CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN RAISE 'the process has died here'; END $$;
+CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN PERFORM pg_sleep(0.1); RETURN NEW; END $$;
 """
 
 
@@ -75,20 +77,27 @@ async def _both_or_neither(advance: Advance, engine: AsyncEngine, scratch: Datab
 
 
 async def _against_a_rival(advance: Advance, engine: AsyncEngine, scratch: Database) -> None:
-    """Another process has done event 9, and commits while ours is under way."""
-    rival = await asyncpg.connect(scratch.url.replace("+asyncpg", ""))
-    try:
-        transaction = rival.transaction()
-        await transaction.start()
-        await rival.execute("UPDATE tally_checkpoint SET position = 9")
-        await rival.execute("UPDATE tally SET orders = orders + 1")
-        ours = asyncio.ensure_future(advance(engine, 9))
-        await asyncio.wait({ours}, timeout=WAIT_SECONDS)
-        await transaction.commit()
-        await asyncio.gather(ours, return_exceptions=True)  # it may give up; both is right
-    finally:
-        await rival.close()
+    """Another process does event 9 as well, with the same code, while ours is under way."""
+    await scratch.execute("CREATE TRIGGER slow BEFORE UPDATE ON tally EXECUTE FUNCTION wait()")
+    async with engine.connect(), engine.connect():
+        pass  # so that none of the two has to connect first
+    most = 0
+
+    def look(*_: object) -> None:
+        nonlocal most
+        assert isinstance(engine.pool, QueuePool)
+        most = max(most, engine.pool.checkedout())
+
+    event.listen(engine.sync_engine, "checkout", look)
+    both = advance(engine, 9), advance(engine, 9)
+    await asyncio.gather(*both, return_exceptions=True)  # one may give up; that is right too
     await _expect(scratch, 4, 9, "after two processes did the event at position 9 at once", 3)
+    if most < 2:
+        raise NotYet(
+            seen="one call waited until the other was through, without asking the database",
+            expected="processes that share the database and nothing else",
+            hint=3,
+        )
 
 
 TEMPLATE = """
@@ -97,8 +106,8 @@ async def advance(engine, position):
 """
 
 
-def _answer(body: str) -> str:
-    return TEMPLATE.format(body=body.strip("\n"))
+def _answer(body: str, lead: str = "") -> str:
+    return lead + TEMPLATE.format(body=body.strip("\n"))
 
 
 BOTH = Exercise(
@@ -153,6 +162,14 @@ UPDATE` waits too.
         move = text("UPDATE tally_checkpoint SET position = :position")
         await connection.execute(move, {"position": position})
 """),
+        _answer("""
+    async with engine.begin() as connection:
+        await connection.execute(text("SELECT pg_advisory_xact_lock(10)"))
+        if await connection.scalar(text("SELECT position FROM tally_checkpoint")) < position:
+            await connection.execute(text("UPDATE tally SET orders = orders + 1"))
+            move = text("UPDATE tally_checkpoint SET position = :position")
+            await connection.execute(move, {"position": position})
+"""),
     ),
     wrong=(
         Wrong(
@@ -204,6 +221,19 @@ UPDATE` waits too.
             await connection.execute(text("UPDATE tally SET orders = orders + 1"))
             await connection.execute(text(f"UPDATE tally_checkpoint SET position = {position}"))
 """),
+            hint=3,
+        ),
+        Wrong(
+            _answer(
+                """
+    async with lock, engine.begin() as connection:
+        if await connection.scalar(text("SELECT position FROM tally_checkpoint")) < position:
+            await connection.execute(text("UPDATE tally SET orders = orders + 1"))
+            move = text("UPDATE tally_checkpoint SET position = :position")
+            await connection.execute(move, {"position": position})
+""",
+                lead="lock = asyncio.Lock()\n",
+            ),
             hint=3,
         ),
     ),

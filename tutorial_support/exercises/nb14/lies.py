@@ -1,6 +1,6 @@
 """Exercise 14.1: an audit that finds the snapshots that lie."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import replace
 from uuid import UUID, uuid4
 
@@ -48,7 +48,7 @@ def _judge(found: object, honest: list[UUID], wrong_count: UUID, wrong_balance: 
     }
     names |= {honest[0]: "an honest one", honest[1]: "an honest one that is behind its stream"}
     names |= {honest[2]: "a week without a snapshot"}
-    if not isinstance(found, list | tuple | set):
+    if not isinstance(found, Collection) or isinstance(found, str):
         raise NotYet(seen=f"{type(found).__name__}", expected="a list of ids", hint=1)
     seen = " and ".join(names.get(each, "an id nobody gave") for each in found) or "no lie at all"
     expected = "the two weeks whose snapshot differs from their events, and no other"
@@ -110,6 +110,14 @@ async def find_lies(quick, plain, week_ids):
 
     pairs = zip(await known(quick), await known(plain), strict=True)
     return [told[0] for told, folded in pairs if told != folded]
+""",
+        """
+async def find_lies(quick, plain, week_ids):
+    said = {week_id: (await quick.load(week_id)).state for week_id in week_ids}
+    for week_id in week_ids:
+        if (await plain.load(week_id)).state == said[week_id]:
+            del said[week_id]
+    return said.keys()
 """,
     ),
     wrong=(

@@ -101,9 +101,9 @@ async def _check_stuck(tend: Callable[[OutboxRepository, DLQRepository], Awaitab
             expected="one: what you give up must not vanish without a trace",
             hint=4,
         )
-    if letters[0].event_data.get("event_id") != str(poison.event_id):
+    if str(letters[0].event_data.get("event_id")) != str(poison.event_id):
         raise NotYet(
-            seen=f"a dead letter that holds {json.dumps(letters[0].event_data)[:60]}",
+            seen=f"a dead letter that holds {json.dumps(letters[0].event_data, default=str)[:60]}",
             expected="the whole event, so that somebody can mend it",
             hint=4,
         )

@@ -101,7 +101,7 @@ async def _may_insert(connection: asyncpg.Connection, tenant: UUID) -> bool:
     async with _tenant(connection, NORTH):
         try:
             await connection.execute(INSERT, tenant)
-        except asyncpg.InsufficientPrivilegeError:
+        except asyncpg.PostgresError:  # a policy refuses it, or a trigger
             return False
         return True
 
@@ -155,6 +155,15 @@ writing.
             "CREATE POLICY reading ON invoices FOR SELECT USING (tenant_id = "
             "nullif(current_setting('eventsource.tenant_id', true), '')::uuid)",
             "CREATE POLICY writing ON invoices FOR INSERT WITH CHECK (event_tenant() = tenant_id)",
+        ),
+        _sql(
+            ENABLE,
+            FORCE,
+            POLICY + " WITH CHECK (true)",
+            "CREATE FUNCTION ours() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+            "IF NEW.tenant_id <> event_tenant() THEN RAISE 'not ours'; END IF; RETURN NEW; END $$",
+            "CREATE TRIGGER ours BEFORE INSERT OR UPDATE ON invoices "
+            "FOR EACH ROW EXECUTE FUNCTION ours()",
         ),
     ),
     wrong=(

@@ -108,6 +108,18 @@ class PatientFulfilment(Fulfilment):
             )
         )
 """,
+        """
+class RefundsLateMoney:
+    def pay(self, payment):
+        if self.state.status != "FulfilmentCancelled":
+            return super().pay(payment)
+        late = {"reason": "it came late", "payment_id": payment.aggregate_id}
+        self._happened(FulfilmentCancelled, **late)
+
+
+class PatientFulfilment(RefundsLateMoney, Fulfilment):
+    pass
+""",
     ),
     wrong=(
         Wrong(
