@@ -68,7 +68,8 @@ class SQLiteDatabase:
     """A SQLite file, or ":memory:", for stores and repositories that share transactions.
 
     Open it with `async with`, or with `open()` and `close()`, in one event loop; it can be opened
-    again. `busy_timeout` is how many milliseconds to wait for another process's write.
+    again, also in another one. `busy_timeout` is how many milliseconds to wait for another
+    process's write.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class SQLiteDatabase:
         self.busy_timeout = busy_timeout
         self._open_connection: _Connection | None = None
         self._lock = asyncio.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None  #: of the lock
         self._holder: asyncio.Task[Any] | None = None
 
     @classmethod
@@ -102,6 +104,9 @@ class SQLiteDatabase:
     async def open(self) -> None:
         """Again is no error. EventStoreConnectionError if there is no such file to open or make,
         SchemaError if its tables are of another version than this library's."""
+        loop = asyncio.get_running_loop()
+        if self._open_connection is None and self._loop is not loop:
+            self._loop, self._lock = loop, asyncio.Lock()
         async with self._turn():
             if self._open_connection is None:
                 connection = _Connection(self.path)

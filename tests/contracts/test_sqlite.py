@@ -73,6 +73,18 @@ async def test_a_file_is_opened_closed_and_opened_again(path: Path) -> None:
     assert [*path.parent.iterdir()] == [path]
 
 
+def test_a_closed_database_is_opened_in_another_event_loop(path: Path) -> None:
+    """As by two calls of `asyncio.run` with a database that a module keeps."""
+    database = SQLiteDatabase(path)
+
+    async def use() -> None:
+        async with database:
+            await asyncio.gather(*(database.fetch("SELECT 1") for _ in range(5)))
+
+    for _ in range(2):
+        asyncio.run(asyncio.wait_for(use(), 20))
+
+
 async def test_a_database_that_was_given_stays_open(database: SQLiteDatabase) -> None:
     async with SQLiteEventStore(database) as store:
         assert store.database is database

@@ -1,6 +1,7 @@
 """Settings and states of a subscription; leaders that cannot be."""
 
 import asyncio
+import math
 from contextlib import suppress
 from itertools import product
 from typing import Any
@@ -48,6 +49,10 @@ class NamedWish(BigWish):
         ({"start_from": "checkpoint"}, "start_from is 'beginning', 'end' or a Position"),
         ({"start_from": 7}, "start_from"),
         ({"batch_size": 0}, "batch_size must be more than 0"),
+        ({"batch_size": 1.5}, "batch_size is a number of events"),
+        ({"batch_size": "100"}, "batch_size is a number of events"),
+        ({"poll_interval_seconds": math.nan}, "poll_interval_seconds"),
+        ({"processing_timeout_seconds": "30"}, "processing_timeout_seconds"),
         ({"poll_interval_seconds": 0}, "poll_interval_seconds"),
         ({"processing_timeout_seconds": -1}, "processing_timeout_seconds"),
         ({"aggregate_types": "Order"}, "collection of names"),

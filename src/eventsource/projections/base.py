@@ -100,12 +100,15 @@ class CheckpointTrackingProjection(ABC):
     async def handle(self, event: DomainEvent | StoredEvent) -> None:
         """Process one event, with retries, and save the checkpoint.
 
-        A StoredEvent at or before the checkpoint is passed over. A bare event has no position:
-        it is always processed, and the position stays as it is. After the last try the event
-        goes to the dead letters and the handler's error is raised.
+        A StoredEvent at or before the checkpoint is passed over. A bare event has no position, nor
+        has one from a table without a feed: it is always processed, and the position stays as it
+        is. After the last try the event goes to the dead letters and the handler's error is raised.
         """
         if not isinstance(event, StoredEvent):
             await self._handle_bare(event)
+            return
+        if event.position == Position.START:
+            await self._handle_bare(event.event)
             return
         while True:
             after = await self.get_position()

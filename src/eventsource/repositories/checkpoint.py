@@ -141,6 +141,8 @@ class CheckpointRepository(SQLRepository):
         worked. Position.START means no position yet.
         """
         check_event_id(event_id)
+        if position == Position.START:
+            raise ValueError("No event stands at Position.START. To begin again: reset_checkpoint.")
         place = position.transaction, position.sequence
         values = [subscription_id, event_id, event_type, now(), events, *place]
         if after is None:

@@ -48,9 +48,14 @@ class SubscriptionConfig:
                 f"start_from is 'beginning', 'end' or a Position, not {self.start_from!r}. Where "
                 "there is a checkpoint, a subscription goes on from it anyway."
             )
+        if not isinstance(self.batch_size, int):
+            raise SubscriptionConfigError(
+                f"batch_size is a number of events, not {self.batch_size!r}"
+            )
         for name in ("batch_size", "processing_timeout_seconds", "poll_interval_seconds"):
-            if (value := getattr(self, name)) <= 0:
-                raise SubscriptionConfigError(f"{name} must be more than 0, not {value}")
+            value = getattr(self, name)
+            if not (isinstance(value, int | float) and value > 0):  # NaN is not
+                raise SubscriptionConfigError(f"{name} must be more than 0, not {value!r}")
         self._check_filters()
 
     def _check_filters(self) -> None:

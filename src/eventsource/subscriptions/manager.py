@@ -99,7 +99,8 @@ class SubscriptionManager:
         """Stop the subscription and forget it; its checkpoint stays. False if there is none."""
         if subscription := self.get_subscription(name):
             await self._crew.end([subscription], timeout_seconds=30.0)
-            del self._crew.subscriptions[name]
+            if self.get_subscription(name) is subscription:  # or another call has forgotten it
+                del self._crew.subscriptions[name]
         return subscription is not None
 
     @property
@@ -155,21 +156,29 @@ class SubscriptionManager:
 
     async def run_until_shutdown(self, timeout_seconds: float = 30.0) -> ShutdownResult:
         """Run until SIGTERM or SIGINT, then `stop`. A second signal does what it did before.
+        Cancelled, it stops as well.
 
         For the main thread of a worker process."""
         loop, asked = asyncio.get_running_loop(), asyncio.Event()
         before = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)}
 
-        def ask(*_: object) -> None:
+        def restore() -> None:
             for each, handler in before.items():
                 signal.signal(each, handler)
+
+        def ask(*_: object) -> None:
+            restore()
             loop.call_soon_threadsafe(asked.set)
 
         for each in before:
             signal.signal(each, ask)
-        await self.start()
-        await asked.wait()
-        return await self.stop(timeout_seconds)
+        try:
+            await self.start()
+            await asked.wait()
+        finally:
+            restore()
+            result = await self.stop(timeout_seconds)
+        return result
 
     async def wait_until_live(self, timeout_seconds: float = 30.0) -> None:
         """Return once every subscription has come to the end of the log. SubscriptionError if one

@@ -16,6 +16,13 @@ async def test_a_reader_that_never_ran_has_no_checkpoint(checkpoints: Checkpoint
     assert await checkpoints.get_all_checkpoints() == []
 
 
+async def test_no_checkpoint_stands_at_the_start(checkpoints: CheckpointRepository) -> None:
+    """Whoever follows one would take it for none, and find it moved at every event."""
+    with pytest.raises(ValueError, match="reset_checkpoint"):
+        await checkpoints.save_position("orders", Position.START, uuid4(), "OrderPlaced")
+    assert await checkpoints.get_all_checkpoints() == []
+
+
 async def test_both_numbers_of_a_position_come_back(checkpoints: CheckpointRepository) -> None:
     position, event = Position(2**40, 2**41), uuid4()
     before = datetime.now(UTC)

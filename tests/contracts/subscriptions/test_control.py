@@ -200,6 +200,37 @@ async def test_a_signal_drains_and_stops(manager: SubscriptionManager, log: Log)
     assert signal.getsignal(signal.SIGTERM) is before
 
 
+async def test_who_is_cancelled_while_waiting_for_a_signal_stops_too(
+    manager: SubscriptionManager, log: Log
+) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    gate = Gate()
+    await sell(log.store, "apple")
+    subscription = await manager.subscribe(gate, quick())
+    running = asyncio.create_task(manager.run_until_shutdown())
+    await gate.entered.wait()
+    running.cancel()
+    gate.opened.set()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert not manager.is_running
+    assert subscription.state is SubscriptionState.STOPPED
+    assert gate.sold == ["apple"]
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+async def test_two_who_unsubscribe_one_subscription_end_it_once(
+    manager: SubscriptionManager, log: Log
+) -> None:
+    seller = Seller()
+    await manager.subscribe(seller, quick())
+    await manager.start()
+    await manager.wait_until_live()
+    both = await asyncio.gather(*(manager.unsubscribe("Seller") for _ in range(2)))
+    assert any(both)
+    assert manager.subscriptions == []
+
+
 async def test_two_managers_of_one_name_without_a_leader_lose_nothing(
     manager_of: Callable[..., SubscriptionManager], log: Log
 ) -> None:
