@@ -103,7 +103,8 @@ a shop, which sells nothing but what that shop has received.
 `repository(YourAggregate)`, and `store`, `checkpoints`, `timeouts`, `outbox`, `vault`, with
 `engine` for a read model of your own.
 
-The check is an acceptance test: one attack for each tutorial, and a list of what came of them.
+The check is an acceptance test: fourteen attacks, in which every tutorial has its part, and a list
+of what came of them.
 """,
     answer="Shop",
     given=("db",),
