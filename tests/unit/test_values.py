@@ -73,8 +73,8 @@ def test_a_stream_knows_its_latest_event() -> None:
     aggregate = uuid4()
     empty = EventStream.empty(aggregate, "T")
     assert (empty.is_empty, empty.latest_event, empty.version) == (True, None, 0)
-    event = DomainEvent(aggregate_id=aggregate, aggregate_type="T")
-    assert EventStream(aggregate, "T", [event], 1).latest_event is event
+    events = [DomainEvent(aggregate_id=aggregate, aggregate_type="T") for _ in range(2)]
+    assert EventStream(aggregate, "T", events, 2).latest_event is events[-1]
     assert EventStream(aggregate, "T", None).events == []  # type: ignore[arg-type]
 
 

@@ -156,6 +156,7 @@ async def test_poison_is_parked_and_blocks_its_own_stream_only(
         assert broker.versions(sick) == [1]
         assert parked.retry_count == 3
         assert parked.last_error == "ValueError: acid is not accepted"
+        assert re.findall(r"attempt (\d) of 3", caplog.text) == ["1", "2", "3"]
         assert f"entry {parked.id} is parked" in caplog.text
         broker.refuse = None
         await entries.requeue(parked.id)
