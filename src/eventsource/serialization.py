@@ -5,7 +5,6 @@ would change or refuse are refused here, so that every store answers alike.
 """
 
 import dataclasses
-import json
 import math
 import types
 from collections.abc import Callable, Iterable, Mapping
@@ -20,6 +19,7 @@ from pydantic import AwareDatetime, BaseModel, NaiveDatetime, ValidationError
 from pydantic_core import PydanticSerializationError
 
 from eventsource.events.base import DomainEvent
+from eventsource.events.ids import event_id_in
 from eventsource.events.registry import EventRegistry
 from eventsource.events.upcasting import upcast
 from eventsource.exceptions import (
@@ -91,11 +91,12 @@ class EventReader:
             # What model_validate_json calls, without a tenth of its price.
             event: DomainEvent = cls.__pydantic_validator__.validate_json(text)
         except EventTypeNotFoundError as error:
-            event_id = UUID(json.loads(text)["event_id"])
-            raise UnreadableEventError(event_type, event_id, place(), str(error)) from error
+            event_id = event_id_in(text, at := place())
+            raise UnreadableEventError(event_type, event_id, at, str(error)) from error
         except ValidationError as error:
             assert cls is not None
-            raise _unreadable(cls, text, place(), error) from error
+            event_id, reason = event_id_in(text, at := place()), _misfit(cls, error)
+            raise UnreadableEventError(event_type, event_id, at, reason) from error
         # The object is ours until we return it, so writing around `frozen` is safe.
         values = event.__dict__
         if self.converter is not None:
@@ -107,16 +108,12 @@ class EventReader:
         return event
 
 
-def _unreadable(
-    cls: type[DomainEvent], text: str, place: str, error: ValidationError
-) -> UnreadableEventError:
-    stored = json.loads(text)
-    reason = (
+def _misfit(cls: type[DomainEvent], error: ValidationError) -> str:
+    return (
         f"it no longer fits {cls.__name__} ({problems_of(error, 'event')}). Events are never "
         "changed, so let the class accept what is stored: give new fields a default and keep "
         "removed ones, or write an upcaster (@register_upcaster)."
     )
-    return UnreadableEventError(stored["event_type"], UUID(stored["event_id"]), place, reason)
 
 
 def problems_of(error: ValidationError, whole: str) -> str:

@@ -174,9 +174,10 @@ async def send_raw(kind: str, bus: BrokerEventBus, body: bytes) -> None:
         b'"text"',
         b"{}",
         b'{"event_type": "LightOn"}',
+        b'{"event_type": "LightOn", "event_id": 5}',
         b"[" * 9999,
     ],
-    ids=["bytes", "empty", "text", "list", "string", "object", "half", "deep"],
+    ids=["bytes", "empty", "text", "list", "string", "object", "half", "number", "deep"],
 )
 async def test_a_poison_message_is_kept_as_it_is_and_the_next_is_handled(
     kind: str, make: MakeBus, body: bytes

@@ -1,9 +1,10 @@
-"""Ids that sort by the time they were made."""
+"""Ids that sort by the time they were made, and the id of a text that is no event."""
 
+import json
 import os
 import threading
 import time
-from uuid import UUID
+from uuid import NAMESPACE_OID, UUID, uuid5
 
 
 class _Clock:
@@ -33,3 +34,12 @@ def uuid7() -> UUID:
     high, low = divmod(_clock.read(), 1 << 12)
     random_part = int.from_bytes(os.urandom(8), "big") >> 2
     return UUID(int=high << 80 | 0x7 << 76 | low << 64 | 0b10 << 62 | random_part)
+
+
+def event_id_in(text: str, place: str) -> UUID:
+    """What the text of an event that cannot be read says; if that is no id, one made from the
+    place, so that it is the same whenever the text is read there."""
+    try:
+        return UUID(json.loads(text)["event_id"])
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return uuid5(NAMESPACE_OID, place)

@@ -8,10 +8,10 @@ in an Event Sourced System".
 import json
 from collections.abc import Callable
 from typing import Any, TypeVar
-from uuid import UUID
 
 from pydantic_core import to_json
 
+from eventsource.events.ids import event_id_in
 from eventsource.events.registry import EventRegistry, Upcaster, default_registry
 from eventsource.exceptions import UnreadableEventError
 
@@ -46,19 +46,19 @@ def upcast(registry: EventRegistry, event_type: str, text: str, place: Callable[
     chain = registry.upcasters_of(event_type)
     if not chain:
         return text
-    stored: dict[str, Any] = json.loads(text)
-    version = stored["event_version"]
-    if version > max(chain):
-        return text
-    data = json.loads(text)
     try:
+        stored: dict[str, Any] = json.loads(text)
+        version = stored.get("event_version", 1)
+        if version > max(chain):
+            return text
+        data = json.loads(text)
         for step in range(version, max(chain) + 1):
             data = _next_version(chain, step, data)
         _check_identity(stored, data)
         return to_json(data, inf_nan_mode="constants").decode()
     except Exception as error:
-        event_id = UUID(stored["event_id"])
-        raise UnreadableEventError(event_type, event_id, place(), str(error)) from error
+        event_id = event_id_in(text, at := place())
+        raise UnreadableEventError(event_type, event_id, at, str(error)) from error
 
 
 def _next_version(chain: dict[int, Upcaster], version: int, data: dict[str, Any]) -> dict[str, Any]:

@@ -3,9 +3,11 @@
 import asyncio
 import json
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from uuid import uuid4
 
 import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from eventsource import (
     DomainEvent,
@@ -21,6 +23,7 @@ from eventsource import (
     register_event,
     register_upcaster,
 )
+from eventsource.asyncpg_pool import executor_for
 from eventsource.types import Position
 from tests.contracts.subscriptions.conftest import Log, Seller, quick
 from tests.till import ArticleSold, feed, sell
@@ -213,6 +216,28 @@ async def test_an_event_that_cannot_be_read_does_not_block_those_behind_it(
     assert json.loads(letter.event_data["stored"])["cents"] == 199
     assert "nobody knows this currency" in letter.error_message
     assert len(errors) == 1
+
+
+@pytest.mark.parametrize("payload", ['{"cents": 1}', '{"event_id": 5}', "[1]"])
+@pytest.mark.parametrize("event_type", ["PriceChanged", "NobodyKnowsIt"])
+async def test_what_another_program_stored_without_an_id_does_not_block_those_behind_it(
+    manager: SubscriptionManager, log: Log, payload: str, event_type: str
+) -> None:
+    seen: list[str] = []
+    run = executor_for(log.database) if isinstance(log.database, AsyncEngine) else log.database
+    await (run or log.store._database).fetch(
+        "INSERT INTO events (event_id, aggregate_id, aggregate_type, event_type, version, "
+        "timestamp, payload, created_at) VALUES ($1, $2, 'Price', $3, 1, $4, $5, $4)",
+        *(uuid4(), uuid4(), event_type, datetime.now(UTC), payload),
+    )
+    await sell(log.store, "pear")
+    await manager.subscribe(lambda event: seen.append(event.article), quick(), name="all")
+    await manager.start()
+    await eventually(lambda: seen == ["pear"], timeout_seconds=20)
+    (letter,) = await log.dead_letters.get_failed_events("all")
+    assert letter.event_type == event_type
+    assert json.loads(letter.event_data["stored"]) == json.loads(payload)
+    assert "cannot be read" in letter.error_message
 
 
 async def test_an_event_that_cannot_be_read_stops_who_must_not_leave_it_out(
