@@ -39,7 +39,8 @@ def test_the_store_shows_what_it_was_given(store_on: Callable) -> None:
     url = "postgresql+asyncpg://nobody@localhost/nothing"
     store = store_on(url, event_registry=registry, outbox_enabled=True)
     assert (store.event_registry, store.outbox_enabled) == (registry, True)
-    assert store_on(url).event_registry is default_registry
+    usual = store_on(url)
+    assert (usual.event_registry, usual.outbox_enabled) == (default_registry, False)
     assert store.session_factory.kw["bind"] is not None
 
 
@@ -182,6 +183,8 @@ async def test_naming_rules_reach_free_form_data(store_on: Callable, database_ur
         own.session_factory, {"parent"}, outbox_enabled=True
     )
     assert strict.outbox_enabled
+    usual = PostgreSQLEventStore.with_strict_uuid_detection(own.session_factory, {"parent"})
+    assert not usual.outbox_enabled
     assert await kinds(strict) == ["UUID", "str", "str"]
 
 

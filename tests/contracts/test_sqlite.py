@@ -116,7 +116,8 @@ async def test_the_store_shows_and_uses_what_it_was_given(path: Path) -> None:
     registry = EventRegistry()
     store = SQLiteEventStore(path, registry, outbox_enabled=True)
     assert (store.event_registry, store.outbox_enabled) == (registry, True)
-    assert SQLiteEventStore(path).event_registry is default_registry
+    usual = SQLiteEventStore(path)
+    assert (usual.event_registry, usual.outbox_enabled) == (default_registry, False)
     well = uuid4()
     async with store:
         await store.initialize()
