@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from itertools import chain
 from uuid import UUID, uuid5
 
 from tutorial_support.domain import OutOfStockError, Stock, StockReserved
@@ -11,6 +12,13 @@ from tutorial_support.exercises.model import Exercise, NotYet, Wrong
 SHELF = UUID("6f1f3c0e-0000-4000-8000-000000000000")
 ORDERS = [uuid5(SHELF, name) for name in ("Ann", "Bob", "Cleo")]
 HISTORIES = 80
+
+
+class TrueStock(Stock):
+    """Another class, and the same behaviour."""
+
+    def reserve(self, order_id: UUID, quantity: int = 1) -> None:
+        super().reserve(order_id, quantity)
 
 
 class StockByHearsay2(Stock):
@@ -50,7 +58,7 @@ MUTANTS: dict[type[Stock], str] = {
 
 
 async def _check_law(law: Callable[[Stock], object]) -> None:
-    for stock in _stocks(Stock):
+    for stock in chain(_stocks(Stock), _stocks(TrueStock)):
         try:
             law(stock)
         except Exception as error:
@@ -166,6 +174,7 @@ def law(stock):
         Wrong(_answer(REPLAY, ENOUGH), hint=3),
         Wrong(_answer(REPLAY, BOOKS, "\n    assert stock.now.available > 0"), hint=4),
         Wrong(_answer("\n    assert stock.state.on_hand >= 0"), hint=4),
+        Wrong(_answer("\n    assert type(stock) is Stock"), hint=4),
     ),
     check=_check_law,
 )

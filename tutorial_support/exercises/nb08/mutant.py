@@ -30,12 +30,14 @@ async def _check_mutant(test_the_last_one: Callable[[type[Stock]], None]) -> Non
             expected="a test that passes on it",
             hint=3,
         ) from error
-    GreedyStock.was_asked = False
+    GreedyStock.was_asked = fails = False
     try:
         test_the_last_one(GreedyStock)
     except Exception:  # noqa: BLE001  (however it fails, the mutant is dead)
-        return
+        fails = True
     asked = GreedyStock.was_asked
+    if asked and fails:
+        return
     raise NotYet(
         seen="the mutant refused the last ones, and your test passed"
         if asked
@@ -109,6 +111,7 @@ def test_the_last_one(stock_class):
             ),
             hint=1,
         ),
+        Wrong(_answer("assert stock_class.__name__ == 'Stock'"), hint=1),
         Wrong(_answer("given(stock_class, received).when(lambda s: s.reserve(ann, 5))"), hint=2),
         Wrong(
             _answer(
