@@ -97,9 +97,13 @@ def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
 
 def main() -> None:
     warnings.showwarning = _show_warning
+    console.print_whatever_can_be_printed()
     try:
         app()
     except ServerUnavailable as error:
         console.fail(error)
+    except OSError as error:  # a folder that is closed, a disk that is full
+        told = f"{error.filename} cannot be used: {error.strerror}" if error.filename else error
+        console.fail(told)
     except KeyboardInterrupt:
         sys.exit(130)

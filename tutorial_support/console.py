@@ -1,6 +1,7 @@
 """What the command line says, in one voice."""
 
 import sys
+from io import TextIOWrapper
 from typing import NoReturn
 
 from rich.console import Console
@@ -8,6 +9,13 @@ from rich.text import Text
 
 out = Console(soft_wrap=True, highlight=False)
 errors = Console(stderr=True, soft_wrap=True, highlight=False)
+
+
+def print_whatever_can_be_printed() -> None:
+    """Let a terminal that knows no ticks show question marks instead of an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def fail(message: object, code: int = 1) -> NoReturn:

@@ -35,7 +35,8 @@ def record(exercise_id: str) -> None:
 def solved() -> set[str]:
     """The ids of the solved exercises, such as "11.1"."""
     with suppress(OSError):
-        return {file.name for file in _folder().iterdir() if _ID.fullmatch(file.name)}
+        files = (file for file in _folder().iterdir() if file.is_file())
+        return {file.name for file in files if _ID.fullmatch(file.name)}
     return set()
 
 

@@ -17,6 +17,7 @@ from tutorial_support.database.urls import connection_to
 from tutorial_support.exercises import exercises_of
 from tutorial_support.notebooks import files, find, read
 from tutorial_support.notebooks.refresh import kernel_client, sync_exercises
+from tutorial_support.site import can_build
 
 Tutorial = Callable[..., str]
 SOLVE = """
@@ -83,6 +84,41 @@ def test_run_goes_on_behind_a_notebook_that_fails_and_exits_with_1(
     said = typed("run", "--into", str(folder / "out"), exits=1)
     assert "01-broken.ipynb:cell 3: KeyError: 'price'" in said
     assert (folder / "out" / "02-fine.ipynb").exists()
+
+
+BROKEN = [b"{", b"\xff\xfe", b"[]", b'{"cells": [], "metadata": {}, "nbformat": 4}']
+
+
+@pytest.mark.parametrize("content", BROKEN)
+def test_a_file_that_is_no_notebook_is_named_and_the_others_go_on(
+    folder: Path, typed: Tutorial, content: bytes
+) -> None:
+    path = folder / "01-broken.ipynb"
+    path.write_bytes(content)
+    save(folder, "02-fine.ipynb", notebook(2, "6 * 7"))
+    complaint = "01-broken.ipynb is not a notebook: "
+    into = folder.parent / "out"
+    assert complaint in typed("run", "--into", str(into), exits=1)
+    assert (into / "02-fine.ipynb").exists()
+    assert complaint in typed("refresh", exits=1)
+    assert complaint in typed("refresh", "2", exits=1)
+    assert complaint in typed("lint", "1", exits=1)
+    assert "01-broken" in typed("progress")
+    if can_build():
+        assert complaint in typed("html", "--into", str(into), exits=1)
+    assert path.read_bytes() == content
+
+
+def test_a_notebook_that_was_saved_with_another_kernel_runs(folder: Path, typed: Tutorial) -> None:
+    made = notebook(1, "6 * 7")
+    made.metadata.kernelspec = {"name": "conda-env-mine", "display_name": "", "language": "python"}
+    save(folder, "01-fine.ipynb", made)
+    typed("run", "1", "1", "--into", str(folder / "out"))
+
+
+def test_a_folder_that_cannot_be_is_named(folder: Path, typed: Tutorial) -> None:
+    into = save(folder, "01-fine.ipynb", notebook(1, "6 * 7"))
+    assert f"{into} cannot be used: File exists" in typed("run", "--into", str(into), exits=1)
 
 
 def test_run_solves_no_exercise_for_the_learner(folder: Path, typed: Tutorial) -> None:
@@ -186,6 +222,43 @@ def test_reset_without_git_gives_back_the_stubs(
     path = save(folder, "11-postgresql.ipynb", with_answer("pool_settings = dict"))
     typed("reset", "11", "--yes")
     assert read(path).cells[2].source == exercises_of(11)[0].stub_code
+
+
+@pytest.mark.usefixtures("empty_cache")
+@pytest.mark.parametrize("content", BROKEN)
+def test_reset_helps_where_nothing_can_be_read(
+    folder: Path, typed: Tutorial, content: bytes
+) -> None:
+    path = save(folder, "11-postgresql.ipynb", with_answer("pass"))
+    before = path.read_text()
+    path.write_bytes(content)
+    said = typed("reset", "11", "--yes", exits=1)
+    assert "11-postgresql.ipynb is not a notebook" in said
+    assert "fetch it again" in said
+    path.write_text(before)
+    git(folder, "init")
+    git(folder, "add", ".")
+    git(folder, "commit", "-m", "As it came")
+    path.write_bytes(content)
+    typed("reset", "11", "--yes")
+    assert path.read_text() == before
+
+
+@pytest.mark.usefixtures("empty_cache")
+def test_what_was_not_noted_by_us_is_no_progress(folder: Path, typed: Tutorial) -> None:
+    save(folder, "11-postgresql.ipynb", with_answer(exercises_of(11)[0].stub_code))
+    for name in ("11.1", "11.2"):
+        (progress._folder() / name).mkdir(parents=True)
+    assert "0 of 2 solved" in typed("progress")
+    typed("reset", "11", "--yes")
+
+
+@pytest.mark.usefixtures("empty_cache")
+def test_a_terminal_without_ticks_gets_question_marks(
+    tutorial: Tutorial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    assert "? ?" in tutorial("progress")
 
 
 @pytest.mark.usefixtures("empty_cache")

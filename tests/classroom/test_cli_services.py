@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tutorial_support.services import open_service
 
 Tutorial = Callable[..., str]
@@ -18,4 +20,12 @@ async def test_it_says_what_runs_and_stops_it(
 
     assert tutorial("services", "stop") == "Stopped: Redis.\n"
     assert running() == []
+    assert tutorial("services", "stop") == "No server was running.\n"
+
+
+def test_it_answers_where_no_folder_can_be(
+    tutorial: Tutorial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null/nowhere")
+    assert "Redis" in tutorial("services", "status")
     assert tutorial("services", "stop") == "No server was running.\n"

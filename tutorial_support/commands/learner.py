@@ -49,7 +49,7 @@ def reset(
 
     What you wrote is set aside in the cache folder.
     """
-    from ..notebooks import number_of
+    from ..notebooks import NotANotebookError, number_of
     from ..notebooks.restore import restore
 
     path = choose([number])[0]
@@ -58,7 +58,10 @@ def reset(
     what = f"{path.name}, {exercises} and the notebook's kept databases"
     if not yes and not typer.confirm(f"Start over with {what}?"):
         console.fail("Nothing was changed.")
-    how, aside = restore(path)
+    try:
+        how, aside = restore(path)
+    except NotANotebookError as error:
+        console.fail(f"{error}\nWithout git, fetch it again from where you have the course.")
     console.out.print(how, markup=False)
     if aside:
         console.out.print(f"What you had is in {aside}", markup=False)

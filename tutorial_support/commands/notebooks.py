@@ -3,6 +3,8 @@
 import os
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -35,7 +37,17 @@ def choose(numbers: list[int] | None) -> list[Path]:
         if number not in there:
             known = ", ".join(map(str, there)) or "none yet"
             console.fail(f"There is no notebook {number}. There are: {known}.", code=2)
-    return [there[number] for number in numbers or there]
+    return [there[number] for number in dict.fromkeys(numbers or there)]
+
+
+@contextmanager
+def _fails_where_is_no_notebook() -> Iterator[None]:
+    from ..notebooks import NotANotebookError
+
+    try:
+        yield
+    except NotANotebookError as error:
+        console.fail(error)
 
 
 @app.command()
@@ -94,7 +106,10 @@ def html(
         console.fail(f"There is no folder {executed}. Make it:  tutorial run", code=2)
     if not can_build():
         console.fail("The site needs Sphinx:  pip install --group docs", code=2)
-    if not build(executed, into):
+    into.mkdir(parents=True, exist_ok=True)
+    with _fails_where_is_no_notebook():
+        is_built = build(executed, into)
+    if not is_built:
         console.fail("Mend what Sphinx says above.")
     console.out.print(f"Open {into / 'index.html'}", markup=False)
 
@@ -105,9 +120,9 @@ def refresh(numbers: Numbers = None) -> None:
     from ..notebooks import refresh
     from ..notebooks.navigation import sync_all
 
-    problems = refresh(choose(numbers))
-    sync_all()
-    _report(problems)
+    _report(refresh(choose(numbers)))
+    with _fails_where_is_no_notebook():
+        sync_all()
 
 
 @app.command()

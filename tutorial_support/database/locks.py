@@ -30,7 +30,7 @@ def is_held(path: Path) -> bool:
     try:
         # Without creating it: somebody may be removing its folder.
         descriptor = _lock(os.open(path, _FLAGS), shared=True)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
     if descriptor is not None:
         os.close(descriptor)

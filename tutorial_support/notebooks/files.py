@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,10 @@ from tutorial_support.paths import notebooks_folder
 
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 KEPT_METADATA = {"tags", "jupyter", "executed_source"}
+
+
+class NotANotebookError(ValueError):
+    """A file of the course that cannot be read as a notebook."""
 
 
 def find(numbers: Iterable[int] = (), folder: Path | None = None) -> list[Path]:
@@ -29,20 +34,26 @@ def number_of(path: Path) -> int:
 
 
 def read(path: Path) -> NotebookNode:
-    """The notebook in the current format. Raises ValueError for a file that is not one."""
+    """The notebook in the current format. Raises NotANotebookError for a file that is not one."""
     try:
         notebook: NotebookNode = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
     except (ValueError, AttributeError, nbformat.ValidationError) as error:
-        raise ValueError(f"{path.name} is not a notebook: {error}") from error
+        told = f"{path.name} is not a notebook: {error}"
+        raise NotANotebookError(told) from error
+    if not notebook.cells:
+        raise NotANotebookError(f"{path.name} is not a notebook: it has no cells")
     for index, cell in enumerate(notebook.cells, 1):
         cell.setdefault("id", f"cell-{index:02}")
     return notebook
 
 
 def title(path: Path) -> str:
-    """The notebook's title without its number; the file's name if it has none."""
-    found = re.match(r"# Tutorial \d+: (.+)", read(path).cells[0].source)
-    return found[1].strip() if found else path.stem
+    """The notebook's title without its number; the file's name if it has none, or is none."""
+    with suppress(NotANotebookError):
+        found = re.match(r"# Tutorial \d+: (.+)", read(path).cells[0].source)
+        if found:
+            return found[1].strip()
+    return path.stem
 
 
 def tags(cell: NotebookNode) -> list[str]:

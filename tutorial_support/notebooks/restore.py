@@ -14,7 +14,7 @@ def restore(path: Path) -> tuple[str, Path | None]:
 
     Says what was done, and where the text from before is now, None if nothing changed.
     """
-    before = path.read_text("utf-8")
+    before = path.read_text("utf-8", errors="surrogateescape")
     committed = _committed(path)
     if committed is not None:
         now, done = committed, f"{path.name} is as in git."
@@ -42,5 +42,5 @@ def _set_aside(stem: str, before: str) -> Path:
     folder = cache_folder() / "set-aside"
     folder.mkdir(parents=True, exist_ok=True)
     aside = folder / f"{stem}-{datetime.now(UTC):%Y%m%d-%H%M%S}.ipynb"
-    aside.write_text(before, "utf-8")
+    aside.write_text(before, "utf-8", errors="surrogateescape")
     return aside

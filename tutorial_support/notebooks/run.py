@@ -13,7 +13,7 @@ from papermill.engines import NBClientEngine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
 from rich.progress import Progress, TaskID
 
-from tutorial_support.notebooks.files import read
+from tutorial_support.notebooks.files import KERNEL, NotANotebookError, read
 from tutorial_support.notebooks.problems import Problem
 from tutorial_support.notebooks.refresh import COLUMNS, kernel_settings
 
@@ -37,8 +37,12 @@ def run_all(paths: Sequence[Path], into: Path) -> list[Run]:
     runs = []
     with Progress(*COLUMNS) as progress:
         for path in paths:
-            task = progress.add_task(path.stem, total=len(read(path).cells))
-            runs.append(_run(path, into / path.name, partial(_advance, progress, task)))
+            task = progress.add_task(path.stem, total=None)
+            try:
+                progress.update(task, total=len(read(path).cells))
+                runs.append(_run(path, into / path.name, partial(_advance, progress, task)))
+            except NotANotebookError as error:
+                runs.append(Run(path, 0, 0.0, Problem(path.name, 0, str(error))))
             outcome = "failed" if runs[-1].problem else "done"
             progress.update(task, description=f"{path.stem}: {outcome}")
     return runs
@@ -56,6 +60,8 @@ def _run(path: Path, copy: Path, advance: Callable[[int], None]) -> Run:
             copy,
             cwd=path.parent,
             engine_name=_Engine.name,
+            kernel_name=KERNEL["name"],
+            language=KERNEL["language"],
             progress_bar=False,
             advance=advance,
         )
