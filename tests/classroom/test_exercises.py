@@ -1,6 +1,7 @@
 """Whatever a learner hands in, the answer is a verdict and a hint, never an error."""
 
 import asyncio
+import logging
 import os
 import signal
 import sys
@@ -223,6 +224,20 @@ async def test_what_a_check_made_is_gone_when_a_slow_answer_gets_its_verdict() -
 
     assert "no answer within 0.2 s" in (await judge(exercise(check=check_waiting), 7)).text
     assert not made
+
+
+async def test_what_the_library_says_of_an_answer_is_not_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    log = logging.getLogger("eventsource.subscriptions")
+
+    async def check_and_log(answer: object) -> None:
+        log.error("Subscription has stopped")
+
+    await judge(exercise(check=check_and_log), 7)
+    assert not caplog.records
+    log.error("This is not about an answer")
+    assert len(caplog.records) == 1
 
 
 async def test_an_answer_that_waits_for_ever_is_stopped() -> None:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from types import CodeType
 
-from tutorial_support.exercises.guard import Blocked, contained, interrupt_when_blocked
+from tutorial_support.exercises.guard import Blocked, contained, interrupt_when_blocked, quiet
 from tutorial_support.exercises.model import Exercise, NotYet, parse
 
 LONGEST_STANDSTILL_SECONDS = 3.0
@@ -36,7 +36,7 @@ async def judge(exercise: Exercise, answer: object, *given: object) -> Verdict:
     limit = exercise.time_limit_seconds
     attempt = asyncio.ensure_future(_attempt(exercise, answer, given))
     try:
-        with contained(), interrupt_when_blocked(_standstill(exercise)):
+        with quiet("eventsource"), contained(), interrupt_when_blocked(_standstill(exercise)):
             await asyncio.wait({attempt}, timeout=limit)
             if attempt.done():
                 return attempt.result()

@@ -11,6 +11,7 @@ from eventsource import (
     InMemoryEventStore,
     RetryPolicy,
     SubscriptionConfig,
+    SubscriptionError,
     SubscriptionManager,
 )
 from tutorial_support.domain import OrderShipped
@@ -54,10 +55,20 @@ async def _check_slow(announcer: Callable[[Any], Any]) -> None:
         await manager.subscribe(announcer(carrier), config, name="announcer")
     except TypeError as error:
         raise NotYet(seen=str(error), expected="a subscriber", hint=1) from error
-    async with manager:
+    await manager.start()
+    try:
         await manager.wait_until_live(timeout_seconds=20)
         at_live = list(carrier.accepted)
+    except SubscriptionError as error:
+        raise _first_cause(error) from None
+    finally:
+        await manager.stop(timeout_seconds=0.5)
     _judge(carrier, at_live, wanted)
+
+
+def _first_cause(error: BaseException) -> BaseException:
+    """What the handler raised, without what the manager says about it."""
+    return _first_cause(error.__cause__) if error.__cause__ else error
 
 
 def _judge(carrier: _Carrier, at_live: list[str], wanted: list[str]) -> None:
