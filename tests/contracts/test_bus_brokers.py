@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from eventsource import DomainEvent, EventRegistry, register_event
+from eventsource import DomainEvent, EventRegistry, RetryPolicy, register_event
 from eventsource.bus import EventBus, RabbitMQEventBus
 from eventsource.bus.broker import BrokerEventBus
 from eventsource.exceptions import EventBusConnectionError, EventBusError
@@ -194,6 +194,42 @@ async def test_a_poison_message_is_kept_as_it_is_and_the_next_is_handled(
     events = lit(1)
     await bus.publish(events)
     await eventually(lambda: seen == events)
+
+
+@pytest.mark.parametrize("kind", BROKERS)
+@pytest.mark.parametrize("said", ["no file \udcff", "x" * 2_000_000], ids=["surrogate", "long"])
+async def test_whatever_an_error_says_the_next_event_is_handled(make: MakeBus, said: str) -> None:
+    bus, handled = make(retry=RetryPolicy(max_tries=1)), list[int]()
+
+    async def fail_at_one(event: LightOn) -> None:
+        if event.number == 1:
+            raise OSError(said)
+        handled.append(event.number)
+
+    bus.subscribe(LightOn, fail_at_one)
+    task = await bus.start_consuming_in_background()
+    await bus.publish(lit(2))
+    await eventually(lambda: handled == [2], timeout_seconds=20)
+    [letter] = await bus.get_dead_letters()
+    assert f"OSError: {said[:7]}" in letter.reason
+    assert not task.done()
+
+
+@pytest.mark.parametrize("kind", BROKERS)
+async def test_a_consumer_that_ends_by_an_error_says_so(
+    make: MakeBus, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(error: Exception) -> bool:
+        raise LookupError("nobody knows this error")
+
+    bus = make(retry=RetryPolicy(retry_on=broken))
+    bus.subscribe(LightOn, lambda event: 1 / 0)
+    task = await bus.start_consuming_in_background()
+    await bus.publish(lit(1))
+    said = "stopped consuming: LookupError('nobody knows this error')"
+    await eventually(lambda: said in caplog.text, timeout_seconds=20)
+    with pytest.raises(LookupError):
+        await task
 
 
 @pytest.mark.parametrize("kind", BROKERS)

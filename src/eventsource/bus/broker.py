@@ -145,6 +145,7 @@ class BrokerEventBus(EventBus):
             ready.cancel()
         if task.done():
             task.result()
+        task.add_done_callback(_log_failure)
         return task
 
     async def stop_consuming(self, timeout_seconds: float = 30.0) -> None:
@@ -197,6 +198,11 @@ class BrokerEventBus(EventBus):
             task.cancel()
             stop.cancel()
             await asyncio.gather(task, stop, return_exceptions=True)
+
+
+def _log_failure(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()):
+        _log.error("A bus has stopped consuming: %r", error)
 
 
 async def in_order_per_aggregate(

@@ -38,6 +38,9 @@ from eventsource.retries import RetryPolicy
 
 _log = logging.getLogger(__name__)
 
+# Brokers carry it as a header: UTF-8, and in RabbitMQ all headers together have 128 KiB.
+_LONGEST_REASON = 10_000
+
 
 @dataclass(slots=True)
 class BusStats:
@@ -161,4 +164,5 @@ class EventBus(ABC):
 
     def _dead_letter(self, message: Message, reason: str, attempts: int) -> DeadLetter:
         self.stats.dead_letters += 1
-        return DeadLetter(str(uuid4()), reason, attempts, datetime.now(UTC), message)
+        text = reason[:_LONGEST_REASON].encode("utf-8", "backslashreplace").decode()
+        return DeadLetter(str(uuid4()), text, attempts, datetime.now(UTC), message)

@@ -30,7 +30,7 @@ class DeadLetter:
     """A message whose handlers failed for good, or that is no event this process can read."""
 
     id: str  #: the name by which to replay or discard it
-    reason: str  #: what went wrong, and in which handlers
+    reason: str  #: what went wrong, and in which handlers; no more than 10,000 characters of it
     attempts: int  #: how often handlers were tried; 0 if there was no event to give them
     failed_at: datetime
     message: Message
