@@ -350,14 +350,20 @@ class SubscriptionAlreadyExistsError(SubscriptionError):
 
 
 class EventDeliveryError(SubscriptionError):
-    """An event that a subscription gave up on; `error` is what the handler or the store raised."""
+    """An event that a subscription gave up on; `error` is what the handler or the store raised,
+    and the message says it without personal data."""
 
     def __init__(
-        self, subscription_name: str, event_id: UUID, position: object, error: BaseException
+        self,
+        subscription_name: str,
+        event_id: UUID,
+        position: object,
+        error: BaseException,
+        said: str | None = None,
     ) -> None:
         super().__init__(
             f"Subscription {subscription_name} failed on event {event_id} at position {position}: "
-            f"{type(error).__name__}: {error}"
+            f"{type(error).__name__}: {error if said is None else said}"
         )
         self.subscription_name = subscription_name
         self.event_id = event_id

@@ -15,6 +15,7 @@ from typing import Self
 from uuid import UUID
 
 from eventsource.events.base import DomainEvent
+from eventsource.events.confidential import masked
 from eventsource.events.registry import EventRegistry, default_registry
 from eventsource.exceptions import EventSourceError, EventStoreError, SchemaError
 from eventsource.notifications import Doorbell
@@ -37,6 +38,11 @@ class _Batch:
     entries: list[OutboxEntry]
     published: list[UUID] = field(default_factory=list)
     failures: dict[UUID, Exception] = field(default_factory=dict)
+    reasons: dict[UUID, str] = field(default_factory=dict)  # as they may be kept
+
+    def fail(self, entry: OutboxEntry, error: Exception, event: DomainEvent | None) -> None:
+        self.failures[entry.id] = error
+        self.reasons[entry.id] = masked(f"{type(error).__name__}: {error}", event)
 
     def waiting(self) -> list[OutboxEntry]:
         """Entries that are neither through nor behind a failure in their stream, in order."""
@@ -178,16 +184,20 @@ class OutboxPublisher:
                 await self._send(list(together.values()))
                 batch.published += together
             except Exception as error:  # noqa: BLE001  # whose fault it is shows when they go alone
-                _log.info("Publishing %d events one by one: %r", len(together), error)
+                said = repr(error)
+                for event in together.values():
+                    said = masked(said, event)
+                _log.info("Publishing %d events one by one: %s", len(together), said)
         while entry := batch.next_of_any_stream():
             given_up = len(batch.failures) >= _OUTAGE_AFTER and batch.is_outage()
             if given_up or time.monotonic() >= deadline:
                 return
+            alone = None
             try:
-                await self._send([self._event(entry)])
+                await self._send([alone := self._event(entry)])
                 batch.published.append(entry.id)
             except Exception as error:  # noqa: BLE001  # kept with the entry
-                batch.failures[entry.id] = error
+                batch.fail(entry, error, alone)
 
     def _never_failed(self, batch: _Batch) -> dict[UUID, DomainEvent]:
         """Events that may go together: nothing in their stream has failed so far."""
@@ -217,8 +227,8 @@ class OutboxPublisher:
         if given_back := [entry.id for entry in batch.entries if entry.id not in settled]:
             await self._outbox.release(*given_back)
         for entry in batch.entries:
-            if error := blamed.get(entry.id):
-                await self._settle_failure(entry, f"{type(error).__name__}: {error}")
+            if entry.id in blamed:
+                await self._settle_failure(entry, batch.reasons[entry.id])
         if batch.published:
             await self._outbox.mark_published(*batch.published)
 

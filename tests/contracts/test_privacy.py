@@ -22,11 +22,14 @@ from eventsource import (
     DomainEvent,
     EventRegistry,
     EventStore,
+    InMemoryCheckpointRepository,
     InMemoryDLQRepository,
     InMemoryEventStore,
     InMemoryKeyRepository,
+    InMemoryOutboxRepository,
     InMemorySnapshotStore,
     KeyRepository,
+    OutboxPublisher,
     Personal,
     PostgreSQLDLQRepository,
     PostgreSQLEventStore,
@@ -43,6 +46,8 @@ from eventsource import (
     SQLiteSnapshotStore,
     Subject,
     SubjectErasedError,
+    SubscriptionConfig,
+    SubscriptionManager,
     UnreadableEventError,
     Vault,
     handles,
@@ -51,6 +56,7 @@ from eventsource import (
 )
 from eventsource.asyncpg_pool import executor_for
 from eventsource.bus import InMemoryEventBus
+from eventsource.events.confidential import MASK
 from eventsource.projections.base import RetryPolicy
 from eventsource.repositories.keys import PersonalKey
 from eventsource.serialization import EventReader
@@ -318,6 +324,52 @@ async def test_no_log_about_lost_dead_letters_or_outdated_snapshots_holds_the_pl
     assert "points: Field required" in caplog.text
     for secret in (NAME, "Lovelace", CITY, "Dorset"):
         assert secret not in caplog.text
+
+
+async def test_no_health_check_holds_the_plain_text(
+    place: Place, store: PrivateEventStore, members: AggregateRepository[Member]
+) -> None:
+    async def greet(event: DomainEvent) -> None:
+        assert isinstance(event, MemberJoined)
+        raise ValueError(f"cannot greet {event.name.value}")
+
+    await join(members)
+    manager = SubscriptionManager(
+        store, None, InMemoryCheckpointRepository(), dlq_repo=place.dead_letters
+    )
+    once = SubscriptionConfig(event_types=[MemberJoined], retry=RetryPolicy(max_tries=1))
+    subscription = await manager.subscribe(greet, once)
+    async with manager:
+        await eventually(place.dead_letters.get_failed_events)
+        await manager.wait_until_live()
+        told = f"{await manager.health_check()} {manager.get_error_stats()}"
+    assert f"cannot greet {MASK}" in told
+    assert NAME not in told
+    assert NAME in str(subscription.last_error.error)  # for code that has to know
+
+
+async def test_no_outbox_and_no_log_holds_what_a_publisher_opened(
+    place: Place,
+    store: PrivateEventStore,
+    members: AggregateRepository[Member],
+    vault: Vault,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG)
+
+    class Mail:
+        async def publish(self, events: list[DomainEvent]) -> None:
+            await vault.open_events(events)
+            raise ValueError(f"no mail to {[event.name.value for event in events]}")
+
+    outbox = InMemoryOutboxRepository()
+    for _ in range(2):
+        member = await join(members)
+        await outbox.add_event((await store.get_events(member, "Member")).events[0])
+    await OutboxPublisher(outbox, Mail(), max_attempts=1).publish_batch()
+    failed = await outbox.get_failed_events()
+    assert [entry.last_error for entry in failed] == [f"ValueError: no mail to ['{MASK}']"] * 2
+    assert NAME not in caplog.text
 
 
 async def test_nothing_new_is_stored_about_the_erased(

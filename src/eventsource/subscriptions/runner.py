@@ -218,7 +218,8 @@ class Runner:
     async def _give_up(self, place: _Place, error: Exception) -> None:
         """File the event and go on, or raise EventDeliveryError."""
         subscription = self._subscription
-        failed = EventDeliveryError(subscription.name, place.event_id, place.position, error)
+        said = masked(str(error), place.event)
+        failed = EventDeliveryError(subscription.name, place.event_id, place.position, error, said)
         subscription.last_error = failed
         if self._dead_letters is not None:
             await self._dead_letters.add_failed_event(
@@ -232,7 +233,7 @@ class Runner:
             )
             subscription.dead_letters += 1
             await self._skip(place)
-            _log.error("A dead letter: %s", masked(str(failed), place.event))
+            _log.error("A dead letter: %s", failed)
         subscription.events_failed += 1
         await self._report(subscription, failed)
         if self._dead_letters is None:
