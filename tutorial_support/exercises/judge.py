@@ -51,9 +51,10 @@ async def _attempt(exercise: Exercise, answer: object, given: tuple[object, ...]
     try:
         if _untouched(exercise, answer):
             return _not_yet(exercise, "the stub as it was", "your own answer in its place", 1)
-        if inspect.iscoroutinefunction(answer) and _asked_for(exercise) == "def":
+        asked_for = _asked_for(exercise)
+        if inspect.iscoroutinefunction(answer) and asked_for in {"def", "class"}:
             seen = f"`async def {exercise.answer}`, which nobody awaits here"
-            return _not_yet(exercise, seen, "`def`, as in the stub", 1)
+            return _not_yet(exercise, seen, f"`{asked_for}`, as in the stub", 1)
         await exercise.check(answer, *given)
     except NotYet as verdict:
         return _not_yet(exercise, verdict.seen, verdict.expected, verdict.hint)

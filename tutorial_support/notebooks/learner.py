@@ -32,7 +32,7 @@ class Learner:
         """Run a cell with this answer, and then the check cell."""
         self._run(source)
         done = self._run(exercise.check_code)
-        text = "".join(output.get("text", "") for output in done.outputs)
+        text = _printed(done)
         times = done.metadata["execution"]
         began, ended = (
             datetime.fromisoformat(times[of])
@@ -40,10 +40,18 @@ class Learner:
         )
         return Told(text, (ended - began).total_seconds())
 
+    def run(self, source: str) -> str:
+        """Run a cell of her own; what it prints."""
+        return _printed(self._run(source))
+
     def _run(self, source: str) -> NotebookNode:
         cells = self.client.nb.cells
         cells.append(new_code_cell(source))  # type: ignore[no-untyped-call]
         return self.client.execute_cell(cells[-1], len(cells) - 1)
+
+
+def _printed(cell: NotebookNode) -> str:
+    return "".join(output.get("text", "") for output in cell.outputs)
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Exercise 19.2: a retry ladder, whose steps do not stand in each other's way."""
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -30,6 +31,14 @@ class Bench:
     arrivals: dict[bytes, list[float]] = field(default_factory=dict)
     took: list[float] = field(default_factory=list)  # seconds, for one failure after another
     error: BaseException | None = None
+    running: set[asyncio.Task[None]] = field(default_factory=set)
+
+    async def consume(self, message: AbstractIncomingMessage) -> None:
+        """The driver does not wait for what it calls, so this can be ended."""
+        task = asyncio.ensure_future(self.fail(message))
+        self.running.add(task)
+        task.add_done_callback(self.running.discard)
+        await task
 
     async def fail(self, message: AbstractIncomingMessage) -> None:
         began = time.monotonic()
@@ -37,7 +46,7 @@ class Bench:
         if len(self.arrivals[message.body]) <= len(STEPS) + 3:
             try:
                 await self.try_later(self.channel, message, self.name)
-            except Exception as error:  # noqa: BLE001  # the learner's, told below
+            except (Exception, KeyboardInterrupt, SystemExit) as error:  # noqa: BLE001  # told below
                 self.error = error
         self.took.append(time.monotonic() - began)
         if message.body == FIRST and len(self.arrivals[FIRST]) == 2:
@@ -56,10 +65,12 @@ async def _check_later(try_later: TryLater, channel: AbstractChannel) -> None:
     work = await channel.declare_queue(f"{name}.work", arguments={"x-expires": 60_000})
     parked = await channel.declare_queue(f"{name}.parked", exclusive=True)
     bench = Bench(channel, name, try_later)
-    tag = await work.consume(bench.fail)
+    tag = await work.consume(bench.consume)
     try:
         await _run(bench, parked)
     finally:
+        for task in bench.running:
+            task.cancel()
         await work.cancel(tag)
         for each in (work, parked):
             await channel.queue_delete(each.name)
