@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tutorial_support.database import open_database
 from tutorial_support.exercises import Exercise, NotYet, Wrong, check_exercise, judge
 from tutorial_support.exercises import find_exercise as find
 
@@ -344,6 +345,12 @@ async def test_a_check_gets_what_it_needs_from_the_notebook() -> None:
             raise NotYet(seen=str(database), expected="the database", hint=1)
 
     assert (await judge(exercise(check=check_with, given=("db",)), 7, "the database")).passed
+
+
+async def test_sql_without_the_table_is_told_so(database_url: str) -> None:
+    async with await open_database("months", url=database_url) as db:
+        verdict = await judge(find("11.2"), "SELECT 1", db)
+    assert "seen:     SQL that makes no table `events`" in verdict.text
 
 
 def test_an_exercise_reads_as_four_cells() -> None:
