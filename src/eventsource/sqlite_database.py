@@ -110,7 +110,11 @@ class SQLiteDatabase:
         async with self._turn():
             if self._open_connection is None:
                 connection = _Connection(self.path)
-                await _to_its_end(connection.open(self.wal_mode, self.busy_timeout))
+                try:
+                    await _to_its_end(connection.open(self.wal_mode, self.busy_timeout))
+                except asyncio.CancelledError:  # after it was opened, for nobody
+                    await _to_its_end(connection.close())
+                    raise
                 self._open_connection = connection
 
     async def initialize(self) -> None:

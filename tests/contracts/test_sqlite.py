@@ -5,6 +5,7 @@ import json
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -83,6 +84,22 @@ def test_a_closed_database_is_opened_in_another_event_loop(path: Path) -> None:
 
     for _ in range(2):
         asyncio.run(asyncio.wait_for(use(), 20))
+
+
+@pytest.mark.parametrize("steps", range(1, 4))
+async def test_an_opening_that_is_cancelled_leaves_nothing_open(path: Path, steps: int) -> None:
+    """A thread of the driver would keep the process from ending."""
+    before, database = set(threading.enumerate()), SQLiteDatabase(path)
+    opening = asyncio.create_task(database.open())
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    opening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+    assert not database.is_open
+    await eventually(lambda: set(threading.enumerate()) <= before, timeout_seconds=20)
+    async with database:
+        assert await database.fetchrow("SELECT 1")
 
 
 async def test_a_database_that_was_given_stays_open(database: SQLiteDatabase) -> None:
