@@ -154,7 +154,8 @@ class OutboxPublisher:
     ) -> None:
         task, self._task = self._task, None
         if task is not None:
-            self.stop()
+            if not task.done():  # or the next run would end at once
+                self.stop()
             await task
 
     async def publish_batch(self) -> int:

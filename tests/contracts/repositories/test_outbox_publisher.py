@@ -4,6 +4,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from types import SimpleNamespace
 from uuid import UUID, uuid4
 
@@ -16,7 +17,9 @@ from eventsource import (
     OutboxPublisher,
     OutboxRepository,
     PostgreSQLEventStore,
+    SchemaError,
     SQLiteEventStore,
+    SQLiteOutboxRepository,
     register_event,
 )
 from eventsource.sqlite_database import SQLiteDatabase
@@ -105,6 +108,24 @@ async def test_a_stream_is_held_until_everything_about_it_is_settled(
     publisher = quick(entries, Broker(refuse_the_second), retry_delay_seconds=60)
     assert await publisher.publish_batch() == 1
     assert rivals == [[]]
+
+
+async def test_a_publisher_that_has_failed_can_start_again(tmp_path: Path) -> None:
+    async with SQLiteDatabase(tmp_path / "empty.db") as database:
+        outbox, broker = SQLiteOutboxRepository(database), Broker()
+        publisher = quick(outbox, broker)
+
+        async def fail() -> None:
+            async with publisher:
+                await asyncio.wait([publisher._task])
+
+        with pytest.raises(SchemaError, match="initialize"):
+            await fail()
+        await database.initialize()
+        await add(outbox, uuid4(), 1)
+        async with publisher:
+            await eventually(lambda: is_empty(outbox), timeout_seconds=10)
+    assert len(broker.received) == 1
 
 
 async def test_an_event_arrives_as_it_was_stored(entries: OutboxRepository) -> None:
