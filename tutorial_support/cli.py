@@ -27,6 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     help="Learn event sourcing in Python, on a real PostgreSQL that starts by itself.",
+    epilog="Exit codes: 0 when it worked, 1 when it did not, 2 for a command that cannot be meant.",
 )
 app.add_typer(notebooks.app)
 app.add_typer(learner.app)

@@ -30,6 +30,10 @@ def test_help_explains_every_command(
         assert re.search(rf"│ {name} +[A-Z].{{15,}}", said)
 
 
+def test_help_says_what_the_exit_codes_mean(tutorial: Tutorial) -> None:
+    assert "Exit codes: 0 when it worked, 1 when it did not, 2 for" in tutorial("--help")
+
+
 def test_the_doctor_says_what_is_found(tutorial: Tutorial, cache: Path) -> None:
     (cache / "postgresql-9").mkdir()
     said = tutorial("doctor")

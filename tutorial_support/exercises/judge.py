@@ -5,6 +5,7 @@ import asyncio
 import inspect
 import linecache
 import textwrap
+import traceback
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -61,7 +62,7 @@ async def _attempt(exercise: Exercise, answer: object, given: tuple[object, ...]
     except Blocked:
         return _too_slow(exercise, _standstill(exercise))
     except BaseException as error:  # noqa: BLE001  (an answer may raise anything, SystemExit included)
-        seen = f"your answer raised {_describe(error)}"
+        seen = f"your answer raised {_describe(error)}{_where(error)}"
         return _not_yet(exercise, seen, _instead_of(error, exercise, answer), 1)
     return Verdict(True, f"✓ Exercise {exercise.id}, {exercise.title}: solved")
 
@@ -119,6 +120,15 @@ def _describe(error: BaseException) -> str:
     except BaseException:  # noqa: BLE001  (the learner's own error class may be broken too)
         text = ""
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _where(error: BaseException) -> str:
+    """The line of the notebook that raised it; nothing if that was no code of the notebook."""
+    for frame, line in reversed([*traceback.walk_tb(error.__traceback__)]):
+        if frame.f_globals.get("__name__") == "__main__":
+            code = linecache.getline(frame.f_code.co_filename, line).strip()
+            return f", in line {line}: {code}" if code else f", in line {line}"
+    return ""
 
 
 def _untouched(exercise: Exercise, answer: object) -> bool:
