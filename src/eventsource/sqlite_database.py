@@ -7,8 +7,8 @@ turns here: nobody reads what may be rolled back, or rolls back what another has
 import asyncio
 import sqlite3
 import warnings
-from collections.abc import AsyncIterator, Coroutine, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from importlib import import_module
 from importlib.util import find_spec
@@ -40,6 +40,7 @@ class SQLiteTransaction:
     def __init__(self, database: "SQLiteDatabase") -> None:
         self.database = database
         self._is_open = True
+        self._task_in_part: asyncio.Task[Any] | None = None
 
     async def fetch(self, statement: str, *arguments: Any) -> list[Row]:
         """All rows. Parameters are `$1`, `$2`, as in PostgreSQL, or `?`. A UUID is bound as text,
@@ -59,6 +60,21 @@ class SQLiteTransaction:
         if not self._is_open:
             raise RuntimeError("This SQLite transaction has ended. Begin another one.")
         return self.database.connection
+
+    @contextmanager
+    def _part(self) -> Iterator[None]:
+        """Savepoints are undone from the last one back: a task would undo what another has done."""
+        task, before = asyncio.current_task(), self._task_in_part
+        if before not in (None, task):
+            raise EventStoreError(
+                "Another task is in the middle of something in this SQLite transaction. Await each "
+                "before the next, or give every task its own."
+            )
+        self._task_in_part = task
+        try:
+            yield
+        finally:
+            self._task_in_part = before
 
     def _end(self) -> None:
         self._is_open = False
@@ -163,10 +179,10 @@ class SQLiteDatabase:
                 raise TypeError(f"Only a SQLiteTransaction can be joined, not {joined!r}")
             if joined.database is not self:
                 raise ValueError("The transaction to join belongs to another SQLiteDatabase.")
-            async with _block(
-                joined, "SAVEPOINT part", "RELEASE part", "ROLLBACK TO part; RELEASE part"
-            ):
-                yield joined
+            undo = "ROLLBACK TO part; RELEASE part"
+            with joined._part():
+                async with _block(joined, "SAVEPOINT part", "RELEASE part", undo):
+                    yield joined
             return
         async with self._turn():
             transaction = SQLiteTransaction(self)

@@ -19,7 +19,9 @@ from eventsource import (
     DomainEvent,
     EventRegistry,
     EventStoreConnectionError,
+    EventStoreError,
     EventTypeNotFoundError,
+    OptimisticLockError,
     PositionNotFoundError,
     ReadOptions,
     SchemaError,
@@ -269,6 +271,35 @@ async def test_a_part_of_a_transaction_is_undone_alone(database: SQLiteDatabase)
     assert [row["line"] for row in await database.fetch("SELECT line FROM notes")] == ["kept"]
     assert (await database.fetchrow("SELECT line FROM notes"))["line"] == "kept"
     assert await database.fetchrow("SELECT 1 WHERE 0") is None
+
+
+async def test_parts_of_a_transaction_undo_nothing_of_each_other(database: SQLiteDatabase) -> None:
+    """As on PostgreSQL, the tasks of one transaction wait for each other or are told to."""
+    store, kept, refused = SQLiteEventStore(database), uuid4(), uuid4()
+    async with database.transaction() as transaction:
+        stored = asyncio.Event()
+
+        async def refuse_late() -> None:
+            async with database.transaction(transaction):
+                await asyncio.wait_for(stored.wait(), 20)
+                raise ZeroDivisionError
+
+        async def store_meanwhile() -> None:
+            try:
+                await store.append_events(kept, "Well", coins(kept, 1), 0, transaction=transaction)
+            finally:
+                stored.set()
+
+        late, told = await asyncio.gather(refuse_late(), store_meanwhile(), return_exceptions=True)
+        assert isinstance(late, ZeroDivisionError)
+        assert isinstance(told, EventStoreError)
+        assert "Await each before the next" in str(told)
+        assert await store.append_events(kept, "Well", coins(kept, 1), 0, transaction=transaction)
+        with pytest.raises(OptimisticLockError):
+            await store.append_events(
+                refused, "Well", coins(refused, 8), 7, transaction=transaction
+            )
+    assert await store.get_stream_version(kept, "Well") == 1
 
 
 async def test_a_transaction_is_used_while_it_is_open_and_where_it_belongs(
