@@ -220,6 +220,25 @@ def test_a_plain_event_costs_no_second_look() -> None:
 
 
 @everywhere
+@pytest.mark.parametrize("field", ["aggregate_type", "event_type", "actor_id"])
+async def test_a_name_that_postgresql_has_no_room_for_is_refused(
+    event_store: EventStore, field: str
+) -> None:
+    names = {"aggregate_type": "Thing", field: "ß" * 256}
+    event = Described(aggregate_id=uuid4(), **names)
+    with pytest.raises(ValueError, match=f"{field} has 256 characters"):
+        await event_store.append_events(event.aggregate_id, event.aggregate_type, [event], 0)
+
+
+@everywhere
+async def test_a_name_may_be_as_long_as_postgresql_has_room_for(event_store: EventStore) -> None:
+    thing, kind = uuid4(), "ß" * 255
+    event = Described(aggregate_id=thing, aggregate_type=kind, actor_id=kind)
+    await event_store.append_events(thing, kind, [event], 0)
+    assert (await event_store.get_events(thing, kind)).events == [event]
+
+
+@everywhere
 async def test_text_that_looks_dangerous_is_stored(event_store: EventStore) -> None:
     event = thing(text="\\u0000 '; DROP TABLE events; -- NaN null", extra="\\ud800")
     await event_store.append_events(event.aggregate_id, "Thing", [event], 0)

@@ -72,6 +72,25 @@ async def test_the_new_tables_take_the_place_of_the_old(sold: Sold, log: EventSt
     assert await sold.totals() == {"apple": 1, "pear": 1, "plum": 1}
 
 
+async def test_names_that_postgresql_would_cut_off_do_not_meet(
+    engine: AsyncEngine, log: EventStore
+) -> None:
+    class Long(Sold):
+        def __init__(self, number: int) -> None:
+            super().__init__(engine)
+            self.projection_name, self.tables = "long" * 20 + str(number), (f"sold_{number}",)
+
+    projections = [Long(number) for number in (1, 2)]
+    for each in projections:
+        await each.setup()
+    await sell(log, "apple")
+    await asyncio.gather(*(eventually(lambda p=each: p.catch_up(log)) for each in projections))
+    await asyncio.gather(*(rebuild_blue_green(each, log) for each in projections))
+    for each in projections:
+        assert await each.totals() == {"apple": 1}
+        assert await leftovers(each) == []
+
+
 async def test_readers_see_whole_tables_while_writers_and_the_projection_go_on(
     engine: AsyncEngine, log: EventStore
 ) -> None:

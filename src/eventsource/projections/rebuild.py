@@ -3,6 +3,7 @@
 import asyncio
 import copy
 import random
+from hashlib import sha256
 from typing import Any
 
 from eventsource.exceptions import DatabaseError, ProjectionError
@@ -17,6 +18,7 @@ from eventsource.types import Position
 _MOST_ATTEMPTS = 20
 _PASSES = 3  # each leaves less to do while everybody waits
 _SETTLE_SECONDS = 1.0
+_LONGEST_IDENTIFIER = 63  # bytes
 _TRY_AGAIN = {"55P03", "40P01"}  # lock not available in time, deadlock
 
 _IS_SETTLED = """
@@ -66,6 +68,13 @@ async def rebuild_blue_green(
     await _Rebuild(projection, event_store, batch_size).run()
 
 
+def _schema_for(name: str) -> str:
+    """PostgreSQL cuts a longer name off, and two projections might share what is left."""
+    schema = f"rebuild_{name}"
+    fits = len(schema.encode()) <= _LONGEST_IDENTIFIER
+    return schema if fits else f"rebuild_{sha256(name.encode()).hexdigest()[:32]}"
+
+
 class _Rebuild:
     """One blue/green rebuild. A copy of the projection fills the new tables, which have the same
     names in a schema of their own, and has its own checkpoint."""
@@ -81,7 +90,7 @@ class _Rebuild:
         self._database = projection.database
         self._event_store = event_store
         self._batch_size = batch_size
-        self._schema = f"rebuild_{projection.projection_name}"
+        self._schema = _schema_for(projection.projection_name)
         self._copy = copy.copy(projection)
         self._copy.projection_name = f"{projection.projection_name}#rebuild"
         self._copy.inline = False

@@ -178,8 +178,9 @@ class EventStore(ABC):
         The stored events carry the versions they were given, whatever `aggregate_version` said.
 
         Raises OptimisticLockError if the stream is at another version, AggregateMismatchError for
-        an event of another aggregate, DuplicateEventError for an id used elsewhere, and
-        SerializationError for a value that cannot be stored exactly.
+        an event of another aggregate, DuplicateEventError for an id used elsewhere,
+        SerializationError for a value that cannot be stored exactly, and ValueError for an
+        aggregate type that is empty or, like an event type or actor id, over 255 characters long.
         """
 
     @abstractmethod
