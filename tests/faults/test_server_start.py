@@ -68,6 +68,23 @@ async def test_one_process_may_ask_for_several_at_once(cache: Path) -> None:
         await database.close()
 
 
+def spread(folder: Path) -> bool:
+    folder.mkdir()
+    command = ["chattr", "+T", folder]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+def is_spread(folder: Path) -> bool:
+    said = subprocess.run(["lsattr", "-d", folder], capture_output=True, text=True, check=False)
+    return "T" in said.stdout.split(" ")[0]
+
+
+@pytest.mark.skipif(not shutil.which("lsattr"), reason="only Linux has ext4")
+async def test_databases_are_spread_over_the_disk_where_it_can_be_said(cache: Path) -> None:
+    async with await open_database("11-postgresql"):
+        assert is_spread(cluster().data / "base") == spread(cluster().folder / "can-be-said")
+
+
 @pytest.fixture
 def innocent() -> Iterator[subprocess.Popen[bytes]]:
     """A process of the account the server has, as a process id that was given out again."""

@@ -90,6 +90,7 @@ class Cluster(PostgreSQLServer):
             _remove(half_made)
         if not self.data.exists():
             self._make()
+        _spread(self.data / "base")
 
     def forget(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -142,6 +143,18 @@ class Cluster(PostgreSQLServer):
             )
             output.seek(0)
             return done.returncode, output.read().decode(errors="replace")
+
+
+def _spread(databases: Path) -> None:
+    """Let ext4 choose another part of the disk for each database.
+
+    Where databases were dropped in the last minutes, it looks at each of their inodes again for
+    each of 350 new files, before it takes one: to clone a database then takes 0.3 s, not 0.02. On
+    other file systems this does nothing.
+    """
+    if chattr := shutil.which("chattr"):
+        command = [chattr, "+T", str(databases)]
+        subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
 
 
 def _remove(half_made: Path) -> None:
