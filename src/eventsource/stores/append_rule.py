@@ -33,8 +33,8 @@ def check_batch(
     """The batch without repeated events.
 
     AggregateMismatchError for a foreign event, DuplicateEventError for two different events that
-    share an id, ValueError for a stream without a type and for a name of more than
-    255 characters, TypeError for what is no event.
+    share an id, ValueError for a stream without a type and for a name of more than 255 characters,
+    TypeError for what is no event.
     """
     if not aggregate_type:
         raise ValueError("aggregate_type must not be empty")
