@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 KAFKA_AVAILABLE: Final = find_spec("aiokafka") is not None
+_LONGEST_START_SECONDS = 5.0  # which a cancellation waits for
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +105,7 @@ class KafkaEventBus(BrokerEventBus):
 
         producer = AIOKafkaProducer(acks="all", **self.config.clients)
         try:
-            await producer.start()
+            await _start(producer)
             await self._create_topics()
         except BaseException:
             await producer.stop()
@@ -131,7 +132,7 @@ class KafkaEventBus(BrokerEventBus):
         ]
         admin = AIOKafkaAdminClient(**self.config.clients)
         try:
-            await admin.start()
+            await _start(admin)
             present = await admin.list_topics()
             answer = await admin.create_topics(
                 [each for each in topics if each.name not in present]
@@ -179,7 +180,7 @@ class KafkaEventBus(BrokerEventBus):
         batches = _Batches(consumer)
         consumer.subscribe([self.config.topic_name], listener=batches.listener())
         try:
-            await consumer.start()
+            await _start(consumer)
             self._ready.set()
             while not self._stopping.is_set():
                 records = await self._unless_stopping(
@@ -252,10 +253,23 @@ class KafkaEventBus(BrokerEventBus):
                         yield record
 
         try:
-            await consumer.start()
+            await _start(consumer)
             yield records()
         finally:
             await consumer.stop()
+
+
+async def _start(client: Any) -> None:
+    """Start to the end, also when cancelled: or aiokafka forgets a connection that it has opened,
+    and `stop` closes none."""
+    starting = asyncio.ensure_future(client.start())
+    try:
+        await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        await asyncio.wait({starting}, timeout=_LONGEST_START_SECONDS)
+        starting.cancel()
+        await asyncio.gather(starting, return_exceptions=True)  # the cancellation says more
+        raise
 
 
 class _Batches:
