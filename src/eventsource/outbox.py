@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Self
 from uuid import UUID
 
+from eventsource.background import log_failure
 from eventsource.events.base import DomainEvent
 from eventsource.events.confidential import masked
 from eventsource.events.registry import EventRegistry, default_registry
@@ -143,7 +144,8 @@ class OutboxPublisher:
         if self._task is not None:
             raise RuntimeError("This OutboxPublisher runs already.")
         self._task = asyncio.create_task(self.run(), name="outbox-publisher")
-        self._task.add_done_callback(_log_failure)
+        told = log_failure(_log, "The outbox publisher has stopped: %s")
+        self._task.add_done_callback(told)
         return self
 
     async def __aexit__(
@@ -283,8 +285,3 @@ async def _wait(event: asyncio.Event, seconds: float) -> None:
             await event.wait()
     except TimeoutError:
         pass
-
-
-def _log_failure(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()):
-        _log.error("The outbox publisher has stopped: %s", error)

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, contextmanager
 from types import TracebackType
 from typing import Any, ClassVar, Self, TypeVar
 
+from eventsource.background import log_failure
 from eventsource.bus.interface import EventBus
 from eventsource.bus.message import Message
 from eventsource.events.base import DomainEvent
@@ -145,7 +146,7 @@ class BrokerEventBus(EventBus):
             ready.cancel()
         if task.done():
             task.result()
-        task.add_done_callback(_log_failure)
+        task.add_done_callback(log_failure(_log, "A bus has stopped consuming: %r"))
         return task
 
     async def stop_consuming(self, timeout_seconds: float = 30.0) -> None:
@@ -198,11 +199,6 @@ class BrokerEventBus(EventBus):
             task.cancel()
             stop.cancel()
             await asyncio.gather(task, stop, return_exceptions=True)
-
-
-def _log_failure(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()):
-        _log.error("A bus has stopped consuming: %r", error)
 
 
 async def in_order_per_aggregate(

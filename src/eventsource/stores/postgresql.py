@@ -11,10 +11,7 @@ from eventsource.asyncpg_pool import AsyncpgPool, AsyncpgTransaction, Executor, 
 from eventsource.events.base import DomainEvent
 from eventsource.events.registry import EventRegistry
 from eventsource.exceptions import DatabaseError, SchemaError, UnreadableEventError
-from eventsource.observability import (
-    Tracer,
-    create_tracer,
-)
+from eventsource.observability import Tracer, create_tracer
 from eventsource.stores import postgresql_statements as sql
 from eventsource.stores.interface import (
     AppendResult,

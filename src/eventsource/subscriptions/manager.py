@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Self
 
+from eventsource.background import log_failure
 from eventsource.bus.interface import EventBus
 from eventsource.events.base import DomainEvent
 from eventsource.exceptions import SubscriptionAlreadyExistsError, SubscriptionStateError
@@ -128,7 +129,8 @@ class SubscriptionManager:
                 self._begin(subscription)
         if not self.is_running:
             self._main = asyncio.create_task(self._run(), name="subscriptions")
-            self._main.add_done_callback(_log_failure)
+            told = log_failure(_log, "The subscription manager has stopped: %r")
+            self._main.add_done_callback(told)
 
     async def stop(self, timeout_seconds: float = 30.0) -> ShutdownResult:
         """Finish the events at hand, save the checkpoints, and stop. What takes longer than
@@ -295,8 +297,3 @@ class SubscriptionManager:
             if listener is not None:
                 listener.cancel()
                 await asyncio.wait([listener])
-
-
-def _log_failure(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()):
-        _log.error("The subscription manager has stopped: %r", error)
